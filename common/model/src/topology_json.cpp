@@ -1,0 +1,1 @@
+#include "mpitrain/model/topology.hpp"
