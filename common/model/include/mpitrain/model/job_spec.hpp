@@ -1,0 +1,102 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mpitrain/base/bytes.hpp"
+#include "mpitrain/base/duration.hpp"
+#include "mpitrain/base/result.hpp"
+
+namespace mpitrain {
+
+enum class Device : std::uint8_t { automatic, cuda, cpu };
+enum class EngineKind : std::uint8_t { automatic, mpirun, srun };
+enum class GpuVisibility : std::uint8_t { node, rank };
+enum class StdinMode : std::uint8_t { none, rank0 };
+enum class HangTimeoutMode : std::uint8_t { off, automatic, fixed };
+
+using EnvironmentMap = std::map<std::string, std::string>;
+
+// Ranks that run the same command; MPMD jobs have several. Group order is rank order.
+struct CommandGroup {
+    std::string name;                  // role name, "default" unless the job file says otherwise
+    std::optional<int> ranks;          // nullopt = all that is left (only one group may leave it open)
+    std::vector<std::string> command;  // program and arguments, never through a shell
+    EnvironmentMap env;                // on top of JobSpec::env
+    bool operator==(const CommandGroup&) const = default;
+};
+
+// How a job stands to its checkpoints at the start of an attempt.
+struct ResumePolicy {
+    enum class Kind : std::uint8_t { automatic, never, path };
+    Kind kind = Kind::automatic;
+    std::string path;  // for Kind::path
+    bool operator==(const ResumePolicy&) const = default;
+};
+
+// What the user asks for: immutable once read, the same for run, submit and plan. Field names are the long option
+// names of CONTRACT section 1. An empty optional means "not said", so that defaults are chosen in one place.
+struct JobSpec {
+    std::string name;  // defaults to the base name of the first program
+    std::vector<CommandGroup> groups;
+    EnvironmentMap env;
+    std::string workdir;  // absolute; empty = where mpitrain was called
+
+    // Shape
+    std::optional<int> min_ranks;
+    std::optional<int> max_ranks;
+    std::optional<int> nodes;
+    std::optional<int> ranks_per_node;
+    Device device = Device::automatic;
+    int gpus_per_rank = 1;
+    std::string gpu_type;
+    GpuVisibility gpu_visibility = GpuVisibility::node;
+    int cpus_per_rank = 1;
+    std::optional<Bytes> mem_per_rank;
+    bool oversubscribe = false;
+    std::vector<std::string> host;  // entries as given to --host, already split at commas
+    std::string hostfile;
+    EngineKind engine = EngineKind::automatic;
+    std::string placement = "pack";
+    std::string topology_level;
+
+    // Life
+    std::optional<int> max_restarts;  // default: 3 with a checkpoint directory, else 0
+    std::string checkpoint_dir;       // absolute, or empty
+    ResumePolicy resume;
+    std::optional<Nanoseconds> time_limit;
+    Nanoseconds stop_grace = std::chrono::seconds(30);
+    HangTimeoutMode hang_timeout_mode = HangTimeoutMode::off;
+    Nanoseconds hang_timeout{};
+
+    // Output and input
+    std::string log_dir;
+    std::string show;  // ranks whose output is shown, "0,8-15"; empty = all
+    bool tag = true;
+    bool pty = false;  // force a pseudo-terminal for stdout
+    StdinMode stdin_mode = StdinMode::none;
+    std::string events_file;
+    std::string result_file;
+
+    // Queue
+    int priority = 0;
+    std::string queue;
+    std::vector<std::string> after;
+
+    // Escape hatches and platform blocks, passed through as they are
+    std::vector<std::string> mpirun_args;
+    std::vector<std::string> srun_args;
+    std::vector<std::string> sbatch_args;
+    std::map<std::string, std::string> slurm;  // the job file's slurm block
+    std::string kubernetes_json;               // the job file's kubernetes block, as JSON text
+
+    bool operator==(const JobSpec&) const = default;
+};
+
+// Checks what can be checked without a machine: at least one command, counts > 0, bounds in order, names valid.
+// Errors: invalid_argument naming the option and its mend.
+Result<void> validate(const JobSpec& spec);
+
+}  // namespace mpitrain

@@ -1,0 +1,172 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "mpitrain/base/result.hpp"
+
+// What a rank's agent and its supervisor say to each other, over one stream socket an agent.
+//
+//   agent                                   supervisor
+//     Hello ───────────────────────────────▶            the gang is complete when every rank said it
+//           ◀─────────────────────────────── Start      all ranks at once, or none
+//     Started, Output*, Progress*, Commit* ─▶
+//           ◀─────────────────────────────── Credit*    how many more bytes of output may be sent
+//           ◀─────────────────────────────── StopPrepare, StopDecide | Terminate | Signal | Input
+//     Ended ───────────────────────────────▶            the truth about the program
+//     Drained ─────────────────────────────▶            all of its output was sent
+//           ◀─────────────────────────────── Release    only now may the agent exit, so the engine never sees a
+//                                                       failure and never starts its own kill sequence
+//
+// A lost connection means, to the agent: the supervisor is gone, end the program and leave nothing. To the supervisor:
+// the agent is gone; its guard reports with Hello{guard=true} + Ended.
+namespace mpitrain::wire {
+
+constexpr std::uint32_t protocol_version = 1;
+constexpr std::uint32_t frame_bytes_max = 32U << 20U;
+
+using Text = std::string;
+
+// --- agent to supervisor ---
+struct Hello {
+    std::uint32_t version = protocol_version;
+    Text secret;  // the job's shared secret; empty on a Unix socket, where the kernel names the peer
+    std::int32_t rank = 0;
+    bool guard = false;  // sent by the outer process after its agent died
+    Text host;
+    std::int32_t pid = 0;
+    std::uint16_t held_port = 0;  // rank 0 only: a TCP port that the agent keeps bound for the program
+};
+struct Started {
+    std::int32_t pid = 0;
+    std::int64_t time_ns = 0;  // CLOCK_REALTIME, as every time here
+};
+enum class Stream : std::uint8_t { out, err };
+struct Output {  // whole lines only; the last one of a program may lack its end
+    Stream stream = Stream::out;
+    Text bytes;
+};
+struct Metric {
+    Text name;
+    double value = 0;
+};
+struct Progress {
+    std::uint64_t step = 0;
+    std::uint64_t total = 0;  // 0 = unknown
+    std::uint64_t checkpoint_ns = 0;  // time the program said it spent checkpointing, so far
+    std::vector<Metric> metrics;
+};
+struct Commit {
+    std::uint64_t step = 0;
+    std::int64_t time_ns = 0;
+};
+enum class ClientUse : std::uint8_t { none, attached, polls };  // polls: has called should_stop
+struct StopPrepared {
+    ClientUse use = ClientUse::none;
+    std::optional<std::uint64_t> last_answered;  // highest step whose should_stop may have said no
+};
+struct StopRequested {  // a stop signal reached this rank from outside of mpitrain
+    std::int32_t signal = 0;
+    std::int32_t sender_pid = 0;
+    bool from_engine = false;  // the engine began its kill sequence (SIGCONT from our parent)
+};
+struct Ended {
+    enum class How : std::uint8_t { exited, signaled, not_started, agent_lost };
+    How how = How::exited;
+    std::int32_t code = 0;  // exit code; errno for not_started
+    std::int32_t signal = 0;
+    bool core_dumped = false;
+    bool out_of_memory = false;
+    bool by_us = false;      // a signal we sent (or relayed) ended it
+    bool told_stop = false;  // should_stop said yes at least once
+    std::int64_t time_ns = 0;
+    std::int32_t leftovers = 0;  // descendants that had to be killed afterwards
+    Text detail;                 // for not_started: the failing operation and path
+    Text stderr_tail;            // last 4 KiB
+    Text error_file;             // content of TORCHELASTIC_ERROR_FILE, at most 64 KiB
+};
+struct Drained {};
+
+// --- supervisor to agent ---
+struct EnvironmentEntry {
+    Text name;
+    Text value;
+};
+struct Start {
+    std::vector<Text> command;
+    std::vector<EnvironmentEntry> env;  // complete but for what the engine gave the agent (OMPI_* PMIX_* …)
+    Text workdir;
+    Text cpus;          // kernel list format; empty = do not pin
+    Text out_path;      // per-rank files; created by the agent
+    Text err_path;
+    Text control_path;  // control page to create, see client/control_page.hpp
+    bool forward = true;  // send Output
+    bool pty = false;
+    std::uint16_t rows = 0;
+    std::uint16_t columns = 0;
+    bool input = false;  // the program's standard input comes as Input messages; else /dev/null
+};
+struct Credit {
+    std::uint64_t bytes = 0;
+};
+struct StopPrepare {};
+struct StopDecide {
+    std::uint64_t step = 0;  // should_stop(s) is true from this step on
+};
+struct Terminate {
+    std::int32_t signal = 0;     // first this
+    std::int64_t grace_ns = 0;   // then, after this long, SIGKILL to everything left
+};
+struct Signal {
+    std::int32_t signal = 0;
+};
+struct Input {
+    Text bytes;
+    bool end = false;
+};
+struct WindowSize {
+    std::uint16_t rows = 0;
+    std::uint16_t columns = 0;
+};
+struct Release {};
+
+using Message = std::variant<Hello,
+                             Started,
+                             Output,
+                             Progress,
+                             Commit,
+                             StopPrepared,
+                             StopRequested,
+                             Ended,
+                             Drained,
+                             Start,
+                             Credit,
+                             StopPrepare,
+                             StopDecide,
+                             Terminate,
+                             Signal,
+                             Input,
+                             WindowSize,
+                             Release>;
+
+// A frame: little-endian uint32 body length, one byte type (the variant's index), body. Integers little-endian, booleans one
+// byte, texts and lists a uint32 count first.
+std::string encode(const Message& message);
+
+// Collects bytes as they come and gives out messages as they complete. Not thread-safe.
+class Decoder {
+  public:
+    void append(const char* bytes, std::size_t count);
+    // The next whole message; nullopt when more bytes are needed.
+    // Errors: data_loss (unknown type, wrong body, a frame over frame_bytes_max): the connection must be dropped.
+    Result<std::optional<Message>> next();
+
+  private:
+    std::string buffer_;
+    std::size_t consumed_ = 0;
+};
+
+}  // namespace mpitrain::wire
