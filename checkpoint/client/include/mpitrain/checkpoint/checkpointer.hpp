@@ -1,0 +1,208 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "mpitrain/base/result.hpp"
+#include "mpitrain/checkpoint/peers.hpp"
+#include "mpitrain/checkpoint/tensor.hpp"
+
+// What a training program links to make its state survive: every rank describes the part of each
+// tensor it holds, save() makes one durable commit of all of them, and load() gives them back, on
+// the same or on another number of ranks. A commit is whole or invisible, whatever dies when.
+//
+//   auto peers = mpi_peers(MPI_COMM_WORLD);                           // or single_peer()
+//   auto checkpoints = Checkpointer::open({.directory = dir}, **peers);
+//   std::vector<LoadTensor> into = {load_into("w", {rows, cols}, w.data())};
+//   auto restored = (*checkpoints)->load_latest(into);               // *restored empty: fresh
+//   start … std::vector<SaveTensor> from = {save_from("w", {rows, cols}, w.data())}; auto commit =
+//   (*checkpoints)->save(step, from, {.attributes = {{"loss", loss}}});
+namespace mpitrain::checkpoint {
+
+// A tensor to save. `data` holds the elements of spec.block (the whole tensor when that is empty)
+// in row-major order and must stay unchanged until the save returns. A block that several ranks
+// name alike is taken as replicated: it is written once, its parts spread over those ranks.
+struct SaveTensor {
+    TensorSpec spec;
+    const void* data = nullptr;
+};
+
+// Where to put a tensor, or a block of it: any block, whatever the blocks it was saved in.
+struct LoadTensor {
+    TensorSpec spec;
+    void* data = nullptr;
+};
+
+// A small named fact about a commit: the same on all ranks (rank 0's is kept).
+using Attribute = std::variant<bool, std::int64_t, double, std::string>;
+using Attributes = std::map<std::string, Attribute, std::less<>>;
+
+// Opaque bytes, such as a random generator's state or a position in the data.
+struct Blob {
+    enum class Scope : std::uint8_t {
+        every_rank,  // each rank keeps its own
+        global,      // rank 0's is kept; the other ranks may leave it out
+    };
+    std::string name;
+    std::vector<std::byte> bytes;
+    Scope scope = Scope::every_rank;
+};
+
+struct SaveExtras {
+    Attributes attributes;
+    std::vector<Blob> blobs;
+};
+
+// A commit that is visible and durable.
+struct Commit {
+    std::uint64_t step = 0;
+    std::string path;              // DIR/step-<n>
+    std::uint64_t size_bytes = 0;  // of all files
+};
+
+// A blob of a commit, and the rank of the saving world that kept it; nullopt for a global one.
+struct RestoredBlob {
+    std::string name;
+    std::optional<int> rank;
+    std::vector<std::byte> bytes;
+};
+
+// What came back besides the tensors.
+struct Restored {
+    std::uint64_t step = 0;
+    std::string path;
+    int world_size = 0;  // the number of ranks that saved it
+    Attributes attributes;
+    std::vector<RestoredBlob> blobs;   // of every rank that saved; each rank gets all of them
+    std::vector<std::string> skipped;  // newer commits that were damaged: "path: reason"
+
+    // The bytes under `name`: the global blob, or the one that `rank` kept. Null if there is none.
+    [[nodiscard]] const std::vector<std::byte>* blob(std::string_view name,
+                                                     std::optional<int> rank = {}) const;
+};
+
+struct Options {
+    std::string directory;
+    std::string model;            // refused at load when both sides name one and they differ
+    std::uint32_t keep_last = 3;  // older commits are removed after a new one; 0 keeps all
+    // How long one rank waits for the others in each phase of a save or load.
+    std::chrono::milliseconds deadline = std::chrono::minutes(10);
+    // checkpoint.h5, by which HDF5 tools see whole tensors; left out beyond 64 shards.
+    bool hdf5_view = true;
+};
+
+// Saves and loads checkpoints in one directory. All calls are collective over the peers and want
+// the same arguments on every rank but for blocks, data and blobs. Thread-compatible. The first
+// save takes the directory's writer lease, which the destructor gives back.
+//
+// After a failed save the training may go on: nothing that was committed is lost, and the next save
+// starts anew. All ranks get an error when one fails.
+class Checkpointer {
+  public:
+    // `peers` must outlive the result. MPITRAIN_JOB_ID and MPITRAIN_ATTEMPT, where set, name the
+    // writer: a later attempt of the same job takes the directory over from an earlier one. Errors:
+    // invalid_argument, permission_denied, io; the directory is made if it is missing.
+    static Result<std::unique_ptr<Checkpointer>> open(Options options, Peers& peers);
+
+    virtual ~Checkpointer() = default;
+
+    // Commits `tensors` as `step`. Durable when it returns. Errors: already_exists (this step is
+    // there and good), invalid_argument (a tensor: name, block, overlap, hole), resource_exhausted
+    // (disk full, quota), permission_denied (read-only, another writer holds the lease), cancelled
+    // (a later attempt has taken over), deadline_exceeded and unavailable (a rank is gone), io.
+    virtual Result<Commit> save(std::uint64_t step,
+                                std::span<const SaveTensor> tensors,
+                                const SaveExtras& extras = {}) = 0;
+
+    // Loads from the newest commit that is whole. nullopt: the directory holds no commit. A damaged
+    // one is skipped and reported; when all are, that is data_loss, never a fresh start. Buffers
+    // are unspecified on error. Errors: not_found (a tensor), invalid_argument (another dtype,
+    // shape or model), unsupported (a newer format), data_loss, io.
+    virtual Result<std::optional<Restored>> load_latest(std::span<const LoadTensor> tensors) = 0;
+
+    // Loads from the commit at `path`, a directory step-<n>. Errors: as above, not_found (path).
+    virtual Result<Restored> load(const std::string& path, std::span<const LoadTensor> tensors) = 0;
+};
+
+// The dtype of a C++ element type. 16-bit and 8-bit floats have none: set TensorSpec::dtype.
+template <typename T>
+constexpr DType dtype_of();
+
+// A whole tensor, the same on every rank that names it.
+template <typename T>
+SaveTensor save_from(std::string name, std::vector<std::uint64_t> shape, const T* data) {
+    return {TensorSpec{std::move(name), dtype_of<T>(), std::move(shape), Block{}}, data};
+}
+template <typename T>
+LoadTensor load_into(std::string name, std::vector<std::uint64_t> shape, T* data) {
+    return {TensorSpec{std::move(name), dtype_of<T>(), std::move(shape), Block{}}, data};
+}
+
+// This rank's block of a sharded tensor.
+template <typename T>
+SaveTensor save_from(std::string name,
+                     std::vector<std::uint64_t> shape,
+                     Block block,
+                     const T* data) {
+    return {TensorSpec{std::move(name), dtype_of<T>(), std::move(shape), std::move(block)}, data};
+}
+template <typename T>
+LoadTensor load_into(std::string name, std::vector<std::uint64_t> shape, Block block, T* data) {
+    return {TensorSpec{std::move(name), dtype_of<T>(), std::move(shape), std::move(block)}, data};
+}
+
+template <>
+constexpr DType dtype_of<double>() {
+    return DType::float64;
+}
+template <>
+constexpr DType dtype_of<float>() {
+    return DType::float32;
+}
+template <>
+constexpr DType dtype_of<std::int64_t>() {
+    return DType::int64;
+}
+template <>
+constexpr DType dtype_of<std::int32_t>() {
+    return DType::int32;
+}
+template <>
+constexpr DType dtype_of<std::int16_t>() {
+    return DType::int16;
+}
+template <>
+constexpr DType dtype_of<std::int8_t>() {
+    return DType::int8;
+}
+template <>
+constexpr DType dtype_of<std::uint64_t>() {
+    return DType::uint64;
+}
+template <>
+constexpr DType dtype_of<std::uint32_t>() {
+    return DType::uint32;
+}
+template <>
+constexpr DType dtype_of<std::uint16_t>() {
+    return DType::uint16;
+}
+template <>
+constexpr DType dtype_of<std::uint8_t>() {
+    return DType::uint8;
+}
+template <>
+constexpr DType dtype_of<bool>() {
+    return DType::boolean;
+}
+
+}  // namespace mpitrain::checkpoint

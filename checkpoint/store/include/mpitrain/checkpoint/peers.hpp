@@ -1,0 +1,29 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "mpitrain/base/result.hpp"
+
+namespace mpitrain::checkpoint {
+
+// The ranks that save and load together. The checkpoint room knows no MPI: this is all it asks of
+// one. Used by one thread at a time.
+class Peers {
+  public:
+    virtual ~Peers() = default;
+    [[nodiscard]] virtual int rank() const = 0;
+    [[nodiscard]] virtual int size() const = 0;
+    // Gives every rank's string to every rank, in rank order. Collective. Errors: deadline_exceeded
+    // or unavailable when a rank does not come; the group is then unusable, and every later call
+    // says so at once.
+    virtual Result<std::vector<std::string>> exchange(std::string mine,
+                                                      std::chrono::milliseconds deadline) = 0;
+};
+
+// A group of one.
+std::unique_ptr<Peers> single_peer();
+
+}  // namespace mpitrain::checkpoint
