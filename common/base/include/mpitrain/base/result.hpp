@@ -21,9 +21,10 @@ class [[nodiscard]] Result : public tl::expected<T, Error> {
     Result() requires std::is_void_v<T>
     = default;
     // An Error converts by itself, so that `return Error(…)` reads as what it is.
-    Result(Error error)
-        : Base(Unexpected(std::move(error))) {}           // NOLINT(google-explicit-constructor)
-    Result(Unexpected error) : Base(std::move(error)) {}  // NOLINT(google-explicit-constructor)
+    // NOLINTNEXTLINE(google-explicit-constructor): the conversion is the point
+    Result(Error error) : Base(Unexpected(std::move(error))) {}
+    // NOLINTNEXTLINE(google-explicit-constructor): the conversion is the point
+    Result(Unexpected error) : Base(std::move(error)) {}
 };
 
 }  // namespace mpitrain
