@@ -1,0 +1,14 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "mpitrain/base/result.hpp"
+
+namespace mpitrain::cli {
+
+// The path of another program of ours: ../libexec/mpitrain beside an installed mpitrain, its own
+// directory in a build tree. Errors: not_found, naming both places.
+Result<std::string> find_program_beside_us(std::string_view name);
+
+}  // namespace mpitrain::cli

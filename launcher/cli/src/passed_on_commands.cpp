@@ -1,0 +1,61 @@
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "commands.hpp"
+#include "mpitrain/cli/beside_us.hpp"
+
+// ckpt and bench need HDF5 and MPI, which mpitrain itself must not load: they are programs of their
+// own, and these commands become them.
+namespace mpitrain::cli {
+namespace {
+
+int become(Invocation& invocation, std::string_view program) {
+    auto path = find_program_beside_us(program);
+    if (!path) {
+        invocation.terminal.fail(path.error());
+        return exit_code(path.error());
+    }
+    std::vector<char*> arguments = {path->data()};
+    for (std::string& word : invocation.words) {
+        arguments.push_back(word.data());
+    }
+    arguments.push_back(nullptr);
+    execv(path->c_str(), arguments.data());
+    const Error error = system_error(errno, "start", *path);
+    invocation.terminal.fail(error);
+    return exit_code(error);
+}
+
+int run_ckpt(Invocation& invocation) {
+    return become(invocation, "mpitrain-ckpt");
+}
+int run_bench(Invocation& invocation) {
+    return become(invocation, "mpitrain-bench");
+}
+
+}  // namespace
+
+constinit const Command ckpt_command{
+    .name = "ckpt",
+    .summary = "list, show, verify, compare, prune and export checkpoints",
+    .usage = "list|show|verify|diff|prune|export DIR",
+    .description = "Looks at checkpoints on disk. 'mpitrain ckpt --help' tells more.",
+    .example = "mpitrain ckpt verify ./checkpoints",
+    .verbs = "list|show|verify|diff|prune|export",
+    .passes_words = true,
+    .run = run_ckpt,
+};
+
+constinit const Command bench_command{
+    .name = "bench",
+    .summary = "measure this system: launch, allreduce, checkpoint, schedule",
+    .usage = "launch|allreduce|checkpoint|schedule [options]",
+    .description = "Measures this machine and build. 'mpitrain bench --help' tells more.",
+    .example = "mpitrain bench launch",
+    .verbs = "launch|allreduce|checkpoint|schedule",
+    .passes_words = true,
+    .run = run_bench,
+};
+
+}  // namespace mpitrain::cli
