@@ -1,0 +1,298 @@
+#include "mpitrain/collectives/communicator.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <random>
+#include <thread>
+
+#include "mpitrain/collectives/mpi_interop.hpp"
+#include "reference.hpp"
+
+namespace mpitrain::collectives {
+namespace {
+
+using testing::as_double;
+using testing::element_of;
+using testing::input_of;
+using testing::reference_of;
+using testing::tolerance_of;
+
+constexpr ReduceOp all_ops[] = {
+    ReduceOp::sum, ReduceOp::prod, ReduceOp::min, ReduceOp::max, ReduceOp::avg};
+// None, one, odd, on both sides of the change of algorithm, and several segments.
+constexpr std::size_t counts[] = {0, 1, 7, 1001, 40000};
+constexpr std::size_t count_many_segments = (std::size_t{20} << 20) / sizeof(float) + 3;
+
+Communicator world(ReductionOrder order = ReductionOrder::rank_tree,
+                   Nanoseconds deadline = std::chrono::seconds(20)) {
+    auto opened = communicator_from_mpi(MPI_COMM_WORLD, {.order = order, .deadline = deadline});
+    EXPECT_TRUE(opened) << opened.error().text();
+    return *std::move(opened);
+}
+
+template <typename T>
+class Operations : public ::testing::Test {
+  protected:
+    static void expect_element(T got, int ranks, std::size_t index, ReduceOp op, bool each_step) {
+        const double want = reference_of<T>(ranks, index, op);
+        const double slack = tolerance_of<T>(ranks, each_step) * (3.1 * ranks);
+        ASSERT_NEAR(as_double(got), want, slack) << to_string(op) << " at " << index;
+    }
+};
+using Elements =
+    ::testing::Types<double, float, Float16, BFloat16, std::int32_t, std::int64_t, std::uint8_t>;
+TYPED_TEST_SUITE(Operations, Elements);
+
+TYPED_TEST(Operations, AllreduceEqualsTheReference) {
+    for (const auto order : {ReductionOrder::rank_tree, ReductionOrder::any}) {
+        Communicator comm = world(order);
+        for (const ReduceOp op : all_ops) {
+            for (const std::size_t count : counts) {
+                const auto send = input_of<TypeParam>(comm.rank(), count, op);
+                std::vector<TypeParam> recv(count);
+                ASSERT_TRUE(comm.allreduce(send, recv, op));
+                auto in_place = send;
+                ASSERT_TRUE(comm.allreduce(in_place, op));
+                if (order == ReductionOrder::rank_tree) {
+                    EXPECT_EQ(0,
+                              std::memcmp(recv.data(), in_place.data(), count * sizeof(TypeParam)));
+                }
+                for (std::size_t i = 0; i < count; ++i) {
+                    const bool each_step = order == ReductionOrder::any;
+                    this->expect_element(recv[i], comm.size(), i, op, each_step);
+                    this->expect_element(in_place[i], comm.size(), i, op, each_step);
+                }
+            }
+        }
+    }
+}
+
+TYPED_TEST(Operations, ReduceGivesTheRootTheBitsOfAllreduce) {
+    Communicator comm = world();
+    for (const ReduceOp op : all_ops) {
+        for (const std::size_t count : counts) {
+            const int root = static_cast<int>(count) % comm.size();
+            auto data = input_of<TypeParam>(comm.rank(), count, op);
+            std::vector<TypeParam> everywhere(count);
+            ASSERT_TRUE(comm.allreduce(data, everywhere, op));
+            const auto untouched = data;
+            std::vector<TypeParam> recv(comm.rank() == root ? count : 0);
+            ASSERT_TRUE(comm.reduce(data, recv, op, root));
+            EXPECT_EQ(0, std::memcmp(data.data(), untouched.data(), count * sizeof(TypeParam)));
+            if (comm.rank() == root) {
+                EXPECT_EQ(0,
+                          std::memcmp(recv.data(), everywhere.data(), count * sizeof(TypeParam)));
+            }
+        }
+    }
+}
+
+TYPED_TEST(Operations, ReduceInAnyOrderEqualsTheReference) {
+    Communicator comm = world(ReductionOrder::any);
+    for (const ReduceOp op : all_ops) {
+        auto data = input_of<TypeParam>(comm.rank(), 1001, op);
+        ASSERT_TRUE(comm.reduce(data, data, op, comm.size() - 1));
+        for (std::size_t i = 0; i < data.size() && comm.rank() == comm.size() - 1; ++i) {
+            this->expect_element(data[i], comm.size(), i, op, true);
+        }
+    }
+}
+
+TYPED_TEST(Operations, ReduceScatterGivesEachRankItsPartOfAllreduce) {
+    Communicator comm = world();
+    const auto ranks = static_cast<std::size_t>(comm.size());
+    for (const ReduceOp op : all_ops) {
+        for (const std::size_t count : counts) {
+            const auto send = input_of<TypeParam>(comm.rank(), count * ranks, op);
+            std::vector<TypeParam> everywhere(send.size());
+            std::vector<TypeParam> own(count);
+            ASSERT_TRUE(comm.allreduce(send, everywhere, op));
+            ASSERT_TRUE(comm.reduce_scatter(send, own, op));
+            const auto* want = everywhere.data() + static_cast<std::size_t>(comm.rank()) * count;
+            EXPECT_EQ(0, std::memcmp(own.data(), want, count * sizeof(TypeParam)));
+        }
+    }
+}
+
+TYPED_TEST(Operations, BroadcastCopiesTheRoot) {
+    Communicator comm = world();
+    for (int root = 0; root < comm.size(); ++root) {
+        for (const std::size_t count : counts) {
+            auto data = input_of<TypeParam>(comm.rank(), count, ReduceOp::sum);
+            ASSERT_TRUE(comm.broadcast(data, root));
+            EXPECT_EQ(data, input_of<TypeParam>(root, count, ReduceOp::sum));
+        }
+    }
+}
+
+TYPED_TEST(Operations, AllgatherAndAllToAllPlaceEveryPart) {
+    Communicator comm = world();
+    const auto ranks = static_cast<std::size_t>(comm.size());
+    for (const std::size_t count : counts) {
+        const auto mine = input_of<TypeParam>(comm.rank(), count, ReduceOp::sum);
+        std::vector<TypeParam> all(count * ranks);
+        ASSERT_TRUE(comm.allgather(mine, all));
+        std::vector<TypeParam> parts(count * ranks);  // part r of rank s: that of rank s, at r
+        for (std::size_t i = 0; i < parts.size(); ++i) {
+            parts[i] = element_of<TypeParam>(comm.rank(), i, ReduceOp::sum);
+        }
+        std::vector<TypeParam> turned(parts.size());
+        ASSERT_TRUE(comm.all_to_all(parts, turned));
+        for (std::size_t s = 0; s < ranks; ++s) {
+            for (std::size_t i = 0; i < count; ++i) {
+                const auto from = static_cast<int>(s);
+                ASSERT_EQ(all[s * count + i], element_of<TypeParam>(from, i, ReduceOp::sum));
+                const std::size_t sent_from = static_cast<std::size_t>(comm.rank()) * count + i;
+                ASSERT_EQ(turned[s * count + i],
+                          element_of<TypeParam>(from, sent_from, ReduceOp::sum));
+            }
+        }
+        if (count > 0) {  // in place: the own part is already where it belongs
+            std::vector<TypeParam> in_place(count * ranks);
+            auto* own = in_place.data() + static_cast<std::size_t>(comm.rank()) * count;
+            std::copy(mine.begin(), mine.end(), own);
+            ASSERT_TRUE(comm.allgather(ConstBuffer(own, count, data_type_of<TypeParam>), in_place));
+            EXPECT_EQ(in_place, all);
+        }
+    }
+}
+
+TYPED_TEST(Operations, MessagesGoAroundTheRing) {
+    Communicator comm = world();
+    const int next = (comm.rank() + 1) % comm.size();
+    const int previous = (comm.rank() + comm.size() - 1) % comm.size();
+    for (const std::size_t count : counts) {
+        const auto mine = input_of<TypeParam>(comm.rank(), count, ReduceOp::sum);
+        std::vector<TypeParam> theirs(count);
+        ASSERT_TRUE(comm.send_recv(mine, next, theirs, previous));
+        EXPECT_EQ(theirs, input_of<TypeParam>(previous, count, ReduceOp::sum));
+    }
+}
+
+TEST(Messages, KeepTheirOrder) {
+    Communicator comm = world();
+    if (comm.size() < 2 || comm.rank() > 1) {
+        return;
+    }
+    for (std::int32_t i = 0; i < 50; ++i) {
+        std::vector<std::int32_t> number{i};
+        if (comm.rank() == 0) {
+            ASSERT_TRUE(comm.send(number, 1));
+        } else {
+            number[0] = -1;
+            ASSERT_TRUE(comm.recv(number, 0));
+            EXPECT_EQ(number[0], i);
+        }
+    }
+}
+
+// The tree, written down a second time in the plainest way.
+float tree_of(const std::vector<float>& values) {
+    std::vector<float> level = values;
+    while (level.size() > 1) {
+        std::vector<float> above;
+        for (std::size_t i = 0; i < level.size(); i += 2) {
+            above.push_back(i + 1 < level.size() ? level[i] + level[i + 1] : level[i]);
+        }
+        level = above;
+    }
+    return level[0];
+}
+
+TEST(RankTree, GivesTheSameBitsWhateverTheTimingSizeOrOperation) {
+    Communicator comm = world();
+    std::minstd_rand random(static_cast<unsigned>(comm.rank()) + 1);
+    std::uniform_real_distribution<float> wide(-1e6F, 1e6F);
+    std::vector<float> send(count_many_segments);
+    for (auto& value : send) {
+        value = wide(random) * wide(random);
+    }
+    std::vector<float> first(send.size());
+    ASSERT_TRUE(comm.allreduce(send, first, ReduceOp::sum));
+    for (std::size_t i = 0; i < 20; ++i) {  // one value of all ranks against the plain tree
+        const std::size_t index = i * (send.size() - 1) / 19;
+        std::vector<float> column(static_cast<std::size_t>(comm.size()));
+        ASSERT_TRUE(comm.allgather(ConstBuffer(&send[index], 1, DataType::f32), column));
+        EXPECT_EQ(first[index], tree_of(column));
+    }
+    for (int run = 0; run < 30; ++run) {
+        std::this_thread::sleep_for(std::chrono::microseconds(random() % 3000));  // the point of it
+        const std::size_t count = run == 0 ? send.size() : std::size_t{1} << (run % 18);
+        std::vector<float> again(count);
+        ASSERT_TRUE(
+            comm.allreduce(ConstBuffer(send.data(), count, DataType::f32), again, ReduceOp::sum));
+        ASSERT_EQ(0, std::memcmp(first.data(), again.data(), count * sizeof(float)));
+    }
+}
+
+TEST(Split, GroupsByColorAndOrdersByKey) {
+    Communicator comm = world();
+    const auto left_out = comm.rank() == comm.size() - 1 && comm.size() > 2;
+    auto part =
+        comm.split(left_out ? std::nullopt : std::optional<int>(comm.rank() % 2), -comm.rank());
+    ASSERT_TRUE(part);
+    ASSERT_EQ(part->has_value(), !left_out);
+    if (left_out) {
+        return;
+    }
+    std::vector<std::int32_t> highest{comm.rank()};
+    ASSERT_TRUE((*part)->broadcast(highest, 0));
+    EXPECT_GE(highest[0], comm.rank());  // rank 0 of the part has the smallest key
+    EXPECT_EQ(highest[0] % 2, comm.rank() % 2);
+}
+
+TEST(ExchangeBytes, KeepsLengthsAndOrder) {
+    Communicator comm = world();
+    const std::string mine(static_cast<std::size_t>(comm.rank()) * 3,
+                           static_cast<char>('a' + comm.rank()));
+    const auto all = exchange_bytes(comm, mine);
+    ASSERT_TRUE(all);
+    for (int r = 0; r < comm.size(); ++r) {
+        const auto index = static_cast<std::size_t>(r);
+        EXPECT_EQ((*all)[index], std::string(index * 3, static_cast<char>('a' + r)));
+    }
+}
+
+TEST(BadUse, IsATypedErrorAndLeavesTheCommunicatorUsable) {
+    Communicator comm = world();
+    std::vector<float> some(8);
+    std::vector<float> other(7);
+    std::vector<double> doubles(8);
+    const auto code = [](const Result<void>& result) {
+        return result ? ErrorCode::internal : result.error().code();
+    };
+    const auto invalid = ErrorCode::invalid_argument;
+    EXPECT_EQ(invalid, code(comm.allreduce(Buffer(nullptr, 8, DataType::f32), ReduceOp::sum)));
+    EXPECT_EQ(invalid, code(comm.allreduce(some, other, ReduceOp::sum)));
+    EXPECT_EQ(invalid, code(comm.allreduce(some, doubles, ReduceOp::sum)));
+    EXPECT_EQ(invalid, code(comm.broadcast(some, comm.size())));
+    EXPECT_EQ(invalid, code(comm.broadcast(some, -1)));
+    EXPECT_EQ(invalid, code(comm.send(some, comm.size())));
+    const ConstBuffer early(some.data(), 6, DataType::f32);
+    EXPECT_EQ(invalid,
+              code(comm.allreduce(early, Buffer(&some[1], 6, DataType::f32), ReduceOp::sum)));
+    const auto beyond = static_cast<std::size_t>(-1);
+    EXPECT_EQ(invalid, code(comm.broadcast(Buffer(some.data(), beyond, DataType::f64), 0)));
+    EXPECT_TRUE(comm.barrier());
+}
+
+TEST(Deadline, EndsAWaitForARankThatDoesNotCome) {
+    Communicator patient = world();
+    {
+        Communicator comm = world(ReductionOrder::rank_tree, std::chrono::milliseconds(50));
+        if (comm.size() > 1 && comm.rank() > 0) {
+            std::vector<float> data(100000);
+            const auto result = comm.allreduce(data, ReduceOp::sum);
+            ASSERT_FALSE(result);
+            EXPECT_EQ(result.error().code(), ErrorCode::deadline_exceeded);
+            EXPECT_EQ(comm.barrier().error(), result.error());  // the dead stay dead
+        }
+        comm.abort();
+        ASSERT_FALSE(comm.barrier());
+    }
+    EXPECT_TRUE(patient.barrier());
+}
+
+}  // namespace
+}  // namespace mpitrain::collectives
