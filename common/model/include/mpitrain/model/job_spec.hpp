@@ -8,10 +8,10 @@
 #include "mpitrain/base/bytes.hpp"
 #include "mpitrain/base/duration.hpp"
 #include "mpitrain/base/result.hpp"
+#include "mpitrain/model/placement.hpp"
 
 namespace mpitrain {
 
-enum class Device : std::uint8_t { automatic, cuda, cpu };
 enum class EngineKind : std::uint8_t { automatic, mpirun, srun };
 enum class GpuVisibility : std::uint8_t { node, rank };
 enum class StdinMode : std::uint8_t { none, rank0 };
@@ -21,8 +21,8 @@ using EnvironmentMap = std::map<std::string, std::string>;
 
 // Ranks that run the same command; MPMD jobs have several. Group order is rank order.
 struct CommandGroup {
-    std::string name;                  // role name, "default" unless the job file says otherwise
-    std::optional<int> ranks;          // nullopt = all that is left (only one group may leave it open)
+    std::string name;          // role name, "default" unless the job file says otherwise
+    std::optional<int> ranks;  // nullopt = all that is left (only one group may leave it open)
     std::vector<std::string> command;  // program and arguments, never through a shell
     EnvironmentMap env;                // on top of JobSpec::env
     bool operator==(const CommandGroup&) const = default;
@@ -36,8 +36,9 @@ struct ResumePolicy {
     bool operator==(const ResumePolicy&) const = default;
 };
 
-// What the user asks for: immutable once read, the same for run, submit and plan. Field names are the long option
-// names of CONTRACT section 1. An empty optional means "not said", so that defaults are chosen in one place.
+// What the user asks for: immutable once read, the same for run, submit and plan. Field names are
+// the long option names of CONTRACT section 1. An empty optional means "not said", so that defaults
+// are chosen in one place.
 struct JobSpec {
     std::string name;  // defaults to the base name of the first program
     std::vector<CommandGroup> groups;
@@ -53,14 +54,14 @@ struct JobSpec {
     int gpus_per_rank = 1;
     std::string gpu_type;
     GpuVisibility gpu_visibility = GpuVisibility::node;
-    int cpus_per_rank = 1;
+    int cpus_per_rank = 0;  // 0 = its natural share, as in SlotRequest
     std::optional<Bytes> mem_per_rank;
     bool oversubscribe = false;
     std::vector<std::string> host;  // entries as given to --host, already split at commas
-    std::string hostfile;
+    std::string hostfile;           // absolute, or empty
     EngineKind engine = EngineKind::automatic;
     std::string placement = "pack";
-    std::string topology_level;
+    std::string topology_level;  // "node", "switch" or "block", with ":required" or without
 
     // Life
     std::optional<int> max_restarts;  // default: 3 with a checkpoint directory, else 0
@@ -72,13 +73,13 @@ struct JobSpec {
     Nanoseconds hang_timeout{};
 
     // Output and input
-    std::string log_dir;
-    std::string show;  // ranks whose output is shown, "0,8-15"; empty = all
+    std::string log_dir;  // absolute, or empty
+    std::string show;     // ranks whose output is shown, "0,8-15"; empty = all
     bool tag = true;
     bool pty = false;  // force a pseudo-terminal for stdout
     StdinMode stdin_mode = StdinMode::none;
-    std::string events_file;
-    std::string result_file;
+    std::string events_file;  // absolute, or empty
+    std::string result_file;  // absolute, or empty
 
     // Queue
     int priority = 0;
@@ -95,8 +96,19 @@ struct JobSpec {
     bool operator==(const JobSpec&) const = default;
 };
 
-// Checks what can be checked without a machine: at least one command, counts > 0, bounds in order, names valid.
-// Errors: invalid_argument naming the option and its mend.
+// What the command is called in reports: the base name of the group's program.
+std::string program_name(const CommandGroup& group);
+
+// The number of ranks that all groups ask for together; nullopt when one of them takes all that is
+// left.
+std::optional<int> total_ranks(const JobSpec& spec);
+
+// Whether a name can be an environment variable's: letters, digits and '_', no digit first. Shells
+// that export functions use others; those are passed on but cannot be set.
+bool is_variable_name(std::string_view name);
+
+// Checks what can be checked without a machine: at least one command, counts > 0, bounds in order,
+// names valid. Errors: invalid_argument naming the option and its mend.
 Result<void> validate(const JobSpec& spec);
 
 }  // namespace mpitrain

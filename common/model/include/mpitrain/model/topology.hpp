@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "mpitrain/base/bytes.hpp"
@@ -44,9 +45,9 @@ std::string_view to_string(SlotKind kind);
 struct Slot {
     SlotId slot;
     SlotKind kind = SlotKind::cpu;
-    std::vector<Gpu> gpus;          // one for a GPU slot, none for a CPU slot
-    std::vector<int> numa;          // NUMA nodes near it by OS number, nearest first; empty = anywhere
-    CpuSet cpus;                    // its share, disjoint from every other slot's; may be empty on odd machines
+    std::vector<Gpu> gpus;  // one for a GPU slot, none for a CPU slot
+    std::vector<int> numa;  // NUMA nodes near it by OS number, nearest first; empty = anywhere
+    CpuSet cpus;  // its share, disjoint from every other slot's; may be empty on odd machines
     std::vector<std::string> nics;  // RDMA devices nearest to it, for example mlx5_0
     bool operator==(const Slot&) const = default;
 };
@@ -55,9 +56,11 @@ struct Slot {
 enum class LinkClass : std::uint8_t { nvl, pix, pxb, phb, node, sys };
 std::string_view to_string(LinkClass link_class);  // "NVL", "PIX", …
 
-// Square over the slots of a node. nullopt = unknown; the diagonal is nullopt.
+// Square over the GPU slots of a node, empty for CPU slots. nullopt = unknown; the diagonal is
+// nullopt.
 struct Links {
-    std::vector<std::vector<std::optional<int>>> bandwidth_mb_s;  // per direction, links summed, switches closed over
+    std::vector<std::vector<std::optional<int>>>
+        bandwidth_mb_s;  // per direction, links summed, switches closed over
     std::vector<std::vector<std::optional<LinkClass>>> link_class;
     bool operator==(const Links&) const = default;
 };
@@ -70,22 +73,27 @@ struct NumaNode {
     bool operator==(const NumaNode&) const = default;
 };
 
-// One machine as the scheduler sees it, already limited to what this process may use (affinity, cpuset,
-// device cgroup, CUDA_VISIBLE_DEVICES).
+// One machine as the scheduler sees it, already limited to what this process may use (affinity,
+// cpuset, device cgroup, CUDA_VISIBLE_DEVICES).
 struct NodeTopology {
     std::string host;
     std::vector<Slot> slots;  // GPU slots in PCI order, or one CPU slot per core
     Links links;
-    std::vector<CpuSet> cores;         // the hardware threads of each allowed core, ascending by first
+    std::vector<CpuSet> cores;  // the hardware threads of each allowed core, ascending by first
     std::vector<NumaNode> numa_nodes;  // ascending by id
     CpuSet allowed;                    // every CPU that may be used
-    // A cgroup CPU quota in CPUs, where it is below allowed.count(). With a quota and no cpuset of its own a
-    // process must not be pinned: its neighbours in the cgroup would be pinned onto the same cores.
+    // A cgroup CPU quota in CPUs, where it is below allowed.count(). With a quota and no cpuset of
+    // its own a process must not be pinned: its neighbours in the cgroup would be pinned onto the
+    // same cores.
     std::optional<double> cpu_quota;
     bool pinning_allowed = true;
     std::vector<std::string> warnings;
     bool operator==(const NodeTopology&) const = default;
 };
+
+// The CPU slots of a machine, whatever its GPUs: one per allowed core, in the order of `cores`.
+// Under a CPU quota as many as it feeds, at least one, each without CPUs of its own. Pure.
+std::vector<Slot> cpu_slots(const NodeTopology& node);
 
 // The JSON of `mpitrain topo --output json`, schema mpitrain.topo/1 (CONTRACT section 6), one line.
 std::string to_json(const NodeTopology& topology);
