@@ -14,10 +14,9 @@
 #include <charconv>
 #include <csignal>
 #include <cstdint>
-#include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <memory>
 #include <optional>
 #include <random>
@@ -28,6 +27,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 // There only in sanitized programs; it then reports a crash better than our signal handler can.
+// NOLINTNEXTLINE(bugprone-reserved-identifier): the sanitizers name it
 extern "C" [[gnu::weak]] void __sanitizer_set_death_callback(void (*callback)());
 
 namespace {
@@ -44,14 +44,18 @@ struct Options {
     std::vector<std::filesystem::path> corpora;
 };
 
+void complain(std::string_view what, std::string_view of) {
+    std::cerr << "fuzz: " << what << ' ' << of << '\n';
+}
+
 // What a signal handler needs to know of the input under test.
 struct UnderTest {
     const char* data = nullptr;
     std::size_t size = 0;
     std::array<char, 512> artifact{};
 };
-UnderTest
-    under_test;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): for signal handlers
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): a signal handler reads it
+UnderTest under_test;
 
 // Async-signal-safe, all of it.
 void print(std::string_view text) {
@@ -109,12 +113,11 @@ void name_artifact(std::string_view prefix, std::string_view input) {
     for (const char c : input) {
         hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
     }
-    std::snprintf(under_test.artifact.data(),
-                  under_test.artifact.size(),
-                  "%.*scrash-%016llx",
-                  static_cast<int>(prefix.size()),
-                  prefix.data(),
-                  static_cast<unsigned long long>(hash));
+    std::array<char, 17> digits{};
+    const auto end = std::to_chars(digits.begin(), digits.end(), hash, 16).ptr;
+    const std::string name = std::string(prefix) + "crash-" + std::string(digits.begin(), end);
+    under_test.artifact.fill('\0');
+    name.copy(under_test.artifact.data(), under_test.artifact.size() - 1);
 }
 
 void run_one(const Options& options, std::string_view input) {
@@ -154,7 +157,7 @@ std::optional<std::vector<Input>> read_corpora(const Options& options) {
         for (const auto& file : files) {
             auto input = read_file(file);
             if (!input) {
-                std::fprintf(stderr, "fuzz: cannot read %s\n", file.c_str());
+                complain("cannot read", file.native());
                 return std::nullopt;
             }
             inputs.push_back(std::move(*input));
@@ -328,7 +331,7 @@ std::optional<Options> parse_options(int argc, char** argv) {
             valid = false;
         }
         if (!valid) {
-            std::fprintf(stderr, "fuzz: cannot understand %s\n", argv[i]);
+            complain("cannot understand", argument);
             return std::nullopt;
         }
     }
@@ -355,10 +358,8 @@ int fuzz(const Options& options) {
     for (std::uint64_t run = 0; run < options.runs; ++run) {
         run_one(options, mutator.next());
     }
-    std::printf("fuzz: %zu corpus files and %llu mutations survived (seed %llu)\n",
-                replayed,
-                static_cast<unsigned long long>(options.runs),
-                static_cast<unsigned long long>(options.seed));
+    std::cout << "fuzz: " << replayed << " corpus files and " << options.runs
+              << " mutations survived (seed " << options.seed << ")\n";
     return 0;
 }
 

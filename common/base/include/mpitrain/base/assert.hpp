@@ -6,8 +6,8 @@
 namespace mpitrain::detail {
 
 [[noreturn]] inline void assert_failed(const char* condition, const char* file, int line) {
-    std::fprintf(
-        stderr, "mpitrain: internal error: %s does not hold at %s:%d\n", condition, file, line);
+    static_cast<void>(std::fprintf(
+        stderr, "mpitrain: internal error: %s does not hold at %s:%d\n", condition, file, line));
     std::abort();
 }
 
