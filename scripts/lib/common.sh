@@ -3,6 +3,8 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export DEBIAN_FRONTEND=noninteractive
+# What one clone compiled, another finds again.
+export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
 # shellcheck source=scripts/lib/packages
 source "$root/scripts/lib/packages"
 

@@ -67,6 +67,7 @@ PURE_C_CALLS = set(
     acos asin atan atan2 cbrt ceil copysign cos erf exp exp2 expm1 fabs floor fma fmod frexp ldexp llrint llround log
     log10 log1p log2 lrint lround modf nan nearbyint pow powf rint round sin sinh sqrt tan tanh trunc
     expf fmodf logf sqrtf tanhf ldexpf roundf llroundf lroundf
+    isalnum isalpha isdigit isspace tolower toupper __errno_location __libc_single_threaded
     _GLOBAL_OFFSET_TABLE_ _Unwind_Resume gmtime_r timegm""".split()
 )
 PURE_PREFIXES = ("__asan_", "__ubsan_", "__tsan_", "__sanitizer_", "__sancov_", "__gcov_", "__llvm_", "__start___sanc",
@@ -302,7 +303,7 @@ def main():
     parser.add_argument("rule", choices=[*RULES, "purity"])
     parser.add_argument("--nm", default="nm")
     parser.add_argument("paths", nargs="*")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     if arguments.rule == "purity":
         problems = list(purity(arguments.nm, arguments.paths))
     else:
