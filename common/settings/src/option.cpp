@@ -103,6 +103,20 @@ Result<void> check_choice(const Option& option, std::string_view value) {
         .mend(near.empty() ? "" : fmt::format("did you mean {}?", near));
 }
 
+Result<bool> parse_switch(std::string_view text) {
+    for (const std::string_view yes : {"true", "yes", "on", "1"}) {
+        if (text == yes) {
+            return true;
+        }
+    }
+    for (const std::string_view no : {"false", "no", "off", "0"}) {
+        if (text == no) {
+            return false;
+        }
+    }
+    return usage_error(fmt::format("'{}' is neither true nor false", text));
+}
+
 Result<Scan> scan(const OptionSet& set, std::span<const std::string> words, Order order) {
     Scan scan;
     std::size_t i = 0;

@@ -10,6 +10,8 @@
 
 namespace mpitrain::settings {
 
+struct JobDraft;
+
 // What a shell may offer as the value of an option.
 enum class Completes : std::uint8_t { nothing, file, directory };
 
@@ -23,8 +25,13 @@ struct Option {
     std::string_view fallback = {};  // the default as shown to people; empty = none
     std::string_view choices = {};   // "auto|cuda|cpu" where only these words are taken
     Completes completes = Completes::nothing;
-    bool repeats = false;           // may be given several times, and every one counts
+    bool repeats = false;  // may be given several times, and every one counts
+    bool adds = false;     // values of a higher precedence add to those of a lower one instead of
+                           // replacing them
     std::string_view heading = {};  // groups options in help
+    // Reads one value into a job; nullptr where the option is not a job's. Errors:
+    // invalid_argument.
+    Result<void> (*apply)(JobDraft& draft, std::string_view value) = nullptr;
 };
 
 // The options that a command line may hold, as one list over several tables.
@@ -56,6 +63,9 @@ struct Scan {
 // nearest known one; a missing, unexpected or not allowed value; an option given twice that cannot
 // repeat).
 Result<Scan> scan(const OptionSet& set, std::span<const std::string> words, Order order);
+
+// "true", "yes", "on", "1" and their opposites. Errors: invalid_argument.
+Result<bool> parse_switch(std::string_view text);
 
 // Checks `value` against the option's choices. Errors: invalid_argument.
 Result<void> check_choice(const Option& option, std::string_view value);
