@@ -1,0 +1,94 @@
+#include "agent_link.hpp"
+
+#include <sys/socket.h>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/write.hpp>
+
+namespace mpitrain {
+
+namespace asio = boost::asio;
+
+void AgentLink::start(OnMessage on_message, OnClosed on_closed) {
+    on_message_ = std::move(on_message);
+    on_closed_ = std::move(on_closed);
+    read_some();
+}
+
+void AgentLink::read_some() {
+    socket_.async_read_some(
+        asio::buffer(buffer_),
+        [self = shared_from_this()](boost::system::error_code error, std::size_t count) {
+            if (!self->open_) {
+                return;
+            }
+            if (error) {
+                self->lost();
+                return;
+            }
+            self->decoder_.append(self->buffer_.data(), count);
+            while (self->open_) {
+                auto message = self->decoder_.next();
+                if (!message) {
+                    self->lost();
+                    return;
+                }
+                if (!message->has_value()) {
+                    break;
+                }
+                self->on_message_(*self, std::move(**message));
+            }
+            if (self->open_) {
+                self->read_some();
+            }
+        });
+}
+
+void AgentLink::send(const wire::Message& message) {
+    if (!open_) {
+        return;
+    }
+    outgoing_.push_back(wire::encode(message));
+    if (outgoing_.size() == 1) {
+        write_front();
+    }
+}
+
+void AgentLink::write_front() {
+    asio::async_write(socket_,
+                      asio::buffer(outgoing_.front()),
+                      [self = shared_from_this()](boost::system::error_code error, std::size_t) {
+                          if (!self->open_) {
+                              return;
+                          }
+                          self->outgoing_.pop_front();
+                          // A failed write shows as a failed read, after everything that the agent
+                          // still said was heard.
+                          if (!error && !self->outgoing_.empty()) {
+                              self->write_front();
+                          }
+                      });
+}
+
+void AgentLink::lost() {
+    close();
+    on_closed_(*this);
+}
+
+void AgentLink::close() {
+    open_ = false;
+    boost::system::error_code ignored;
+    socket_.close(ignored);
+}
+
+int AgentLink::peer_uid() const {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    // getsockopt does not change the socket, but asio's native_handle() is not const.
+    const int fd = const_cast<Socket&>(socket_)
+                       .native_handle();  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+    return ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? static_cast<int>(peer.uid)
+                                                                        : -1;
+}
+
+}  // namespace mpitrain

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <array>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "mpitrain/wire/message.hpp"
+
+namespace mpitrain {
+
+// One connection to a rank agent: frames in, frames out. Loop-only. Lives as long as a callback may
+// come; after `closed` ran, or close() was called, none does.
+class AgentLink : public std::enable_shared_from_this<AgentLink> {
+  public:
+    using Socket = boost::asio::local::stream_protocol::socket;
+    using OnMessage = std::function<void(AgentLink&, wire::Message)>;
+    using OnClosed = std::function<void(AgentLink&)>;
+
+    explicit AgentLink(Socket socket) : socket_(std::move(socket)) {}
+    void start(OnMessage on_message, OnClosed on_closed);
+    void send(const wire::Message& message);  // a no-op once closed
+    void close();
+    [[nodiscard]] bool is_open() const { return open_; }
+    // The peer's process as the kernel knows it. -1 if it cannot be told.
+    [[nodiscard]] int peer_uid() const;
+
+  private:
+    void read_some();
+    void write_front();
+    void lost();
+
+    Socket socket_;
+    wire::Decoder decoder_;
+    std::array<char, 64 * 1024> buffer_{};
+    std::deque<std::string> outgoing_;
+    OnMessage on_message_;
+    OnClosed on_closed_;
+    bool open_ = true;
+};
+
+}  // namespace mpitrain

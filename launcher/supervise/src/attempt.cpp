@@ -1,0 +1,348 @@
+#include "attempt.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "event_log.hpp"
+
+namespace mpitrain {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto launch_deadline = 60s;      // from the engine's start to the last agent's Hello
+constexpr auto engine_exit_deadline = 5s;  // from the last Release to the engine's own end
+constexpr auto guard_exit_deadline = 6s;   // from the cut lifeline to the guard's end
+constexpr auto drain_patience = 5s;        // without any output moving
+
+}  // namespace
+
+Attempt::Attempt(asio::io_context& loop, AttemptInput input, AttemptObserver& observer)
+    : loop_(loop),
+      input_(std::move(input)),
+      observer_(observer),
+      acceptor_(loop),
+      members_(input_.plan.ranks.size()),
+      phase_timer_(loop),
+      nudge_timer_(loop),
+      deadline_timer_(loop) {}
+
+Attempt::~Attempt() {
+    for (const Member& member : members_) {
+        if (member.link) {
+            member.link->close();
+        }
+    }
+    for (const auto& stranger : strangers_) {
+        stranger->close();
+    }
+}
+
+void Attempt::after(Timer& timer, std::chrono::nanoseconds delay, void (Attempt::*then)()) {
+    timer.expires_after(std::chrono::duration_cast<Timer::duration>(delay));
+    timer.async_wait([this, then](boost::system::error_code error) {
+        if (!error) {  // cancelled, or this attempt is gone
+            (this->*then)();
+        }
+    });
+}
+
+Result<void> Attempt::start() {
+    const std::string socket_path = input_.directories.runtime + "/control";
+    const asio::local::stream_protocol::endpoint endpoint(socket_path);
+    boost::system::error_code error;
+    acceptor_.open(endpoint.protocol(), error);
+    if (!error) {
+        acceptor_.bind(endpoint, error);
+    }
+    if (!error) {
+        acceptor_.listen(static_cast<int>(members_.size()) + 16, error);
+    }
+    if (error) {
+        return system_error(error.value(), "listen for the rank agents", socket_path);
+    }
+    accept();
+
+    EngineProcess::Options options;
+    options.guard_path = input_.agent_path;
+    options.command = input_.engine.command({.plan = input_.plan,
+                                             .agent_path = input_.agent_path,
+                                             .control_address = "unix:" + socket_path,
+                                             .session_dir = input_.directories.runtime,
+                                             .shared_memory_dir = input_.directories.shared_memory,
+                                             .as_root = ::geteuid() == 0,
+                                             .extra_args = input_.spec.mpirun_args,
+                                             .environment = input_.submit_environment});
+    options.environment = input_.submit_environment;
+    for (const auto& [name, value] : options.command.env) {
+        options.environment[name] = value;
+    }
+    options.remove = {input_.directories.runtime, input_.directories.shared_memory};
+    options.keep_open = input_.slot_locks;
+    MPITRAIN_TRY(
+        engine_,
+        EngineProcess::start(
+            loop_,
+            options,
+            {.on_text = [this](std::string_view text) { input_.engine.read(text, report_); },
+             .on_exit = [this](int status) { on_engine_exit(status); }}));
+    after(phase_timer_, launch_deadline, &Attempt::conclude);
+    return {};
+}
+
+void Attempt::accept() {
+    acceptor_.async_accept([this](boost::system::error_code error, AgentLink::Socket socket) {
+        if (error) {
+            return;
+        }
+        auto link = std::make_shared<AgentLink>(std::move(socket));
+        strangers_.push_back(link);
+        link->start(
+            [this](AgentLink& from, wire::Message message) {
+                on_message(from.shared_from_this(), std::move(message));
+            },
+            [this](AgentLink& from) { on_link_closed(from); });
+        accept();
+    });
+}
+
+void Attempt::start_gang() {
+    phase_ = Phase::running;
+    phase_timer_.cancel();
+    for (const RankPlan& rank : input_.plan.ranks) {
+        const auto& link = member(rank.rank).link;
+        link->send(start_message(rank));
+        link->send(wire::Credit{.bytes = 64U * 1024U});
+    }
+}
+
+wire::Start Attempt::start_message(const RankPlan& rank) const {
+    EnvironmentMap env = input_.rank_environment;
+    for (const auto& [name, value] : rank.env) {
+        if (name != "OMP_NUM_THREADS" || !env.contains(name)) {
+            env[name] = value;
+        }
+    }
+    const std::string log = fmt::format("{}/rank-{}", input_.directories.logs, rank.rank.value());
+    env["MASTER_ADDR"] = "127.0.0.1";
+    env["MASTER_PORT"] = std::to_string(master_port_);
+    env["TORCHELASTIC_RESTART_COUNT"] = std::to_string(input_.restart_count);
+    env["TORCHELASTIC_MAX_RESTARTS"] = std::to_string(input_.max_restarts);
+    env["TORCHELASTIC_RUN_ID"] = input_.job;
+    env["TORCHELASTIC_ERROR_FILE"] = log + ".error.json";
+    env["MPITRAIN_JOB_ID"] = input_.job;
+    env["MPITRAIN_ATTEMPT"] = std::to_string(input_.number);
+    env["MPITRAIN_CHECKPOINT_DIR"] = input_.spec.checkpoint_dir;
+    env["MPITRAIN_RESUME"] = input_.resume;
+    env["MPITRAIN_CONTROL"] =
+        fmt::format("{}/rank-{}.control", input_.directories.shared_memory, rank.rank.value());
+    if (!input_.client_library.empty()) {
+        env["MPITRAIN_CLIENT_LIBRARY"] = input_.client_library;
+    }
+    const GroupPlan& group = input_.plan.groups[static_cast<std::size_t>(rank.group)];
+    for (const auto& [name, value] : group.env) {
+        env[name] = value;  // what the user says of a variable comes last
+    }
+
+    wire::Start start;
+    start.command = group.command;
+    for (const auto& [name, value] : env) {
+        start.env.push_back({name, value});
+    }
+    start.workdir = input_.spec.workdir;
+    start.cpus = rank.cpus.to_string();
+    start.out_path = log + ".out";
+    start.err_path = log + ".err";
+    start.control_path = env["MPITRAIN_CONTROL"];
+    start.forward = input_.shown.contains(rank.rank);
+    start.pty = input_.pty;
+    start.rows = input_.rows;
+    start.columns = input_.columns;
+    start.input = input_.spec.stdin_mode == StdinMode::rank0 && rank.rank == Rank(0);
+    return start;
+}
+
+// --- the end ---
+
+bool Attempt::all_ended() const {
+    return std::ranges::all_of(members_,
+                               [](const Member& member) { return member.ended.has_value(); });
+}
+
+std::vector<Rank> Attempt::alive() const {
+    std::vector<Rank> ranks;
+    for (std::size_t i = 0; i < members_.size(); ++i) {
+        if (!members_[i].ended) {
+            ranks.emplace_back(static_cast<int>(i));
+        }
+    }
+    return ranks;
+}
+
+// Waits for reports that are on their way, so that the cause is not taken for its first victim.
+void Attempt::settle(std::chrono::milliseconds for_reports) {
+    if (phase_ != Phase::running && phase_ != Phase::stopping) {
+        return;
+    }
+    phase_ = Phase::settling;
+    nudge_timer_.cancel();
+    after(phase_timer_, for_reports, &Attempt::conclude);
+}
+
+void Attempt::conclude() {
+    phase_timer_.cancel();
+    if (report_.text.empty() && phase_ == Phase::launching && engine_->running()) {
+        report_.text = fmt::format("only {} of {} rank agents came up within {} s",
+                                   hellos_,
+                                   members_.size(),
+                                   std::chrono::seconds(launch_deadline).count());
+    }
+    outcome_.verdict = judge({.ends = ends_,
+                              .engine = report_,
+                              .engine_stopping = engine_stopping_,
+                              .engine_dead = !engine_->running() || phase_ == Phase::launching,
+                              .alive = alive(),
+                              .now_ns = realtime_ns()});
+    constexpr auto grace =
+        300ms;  // nobody can agree on a checkpoint any more; this is for handlers that tidy up
+    constexpr auto reports = 2s;
+    phase_ = Phase::ending;
+    terminate_all(SIGTERM, grace);
+    after(phase_timer_, grace + reports, &Attempt::cut_engine);
+    end_if_all_ended();
+}
+
+void Attempt::terminate_all(int signal, Nanoseconds grace) {
+    terminated_ = true;
+    for (const Member& member : members_) {
+        if (member.link && !member.ended) {
+            member.link->send(wire::Terminate{.signal = signal, .grace_ns = grace.count()});
+        }
+    }
+}
+
+void Attempt::end_if_all_ended() {
+    if (!all_ended()) {
+        return;
+    }
+    switch (phase_) {
+        case Phase::running:
+        case Phase::stopping: {
+            const auto clean = [](const Member& member) {
+                return member.ended->how == wire::Ended::How::exited && member.ended->code == 0;
+            };
+            const bool told = std::ranges::any_of(members_, [](const Member& member) {
+                return member.nudged || member.ended->told_stop;
+            });
+            if (std::ranges::all_of(members_, clean) && !told) {
+                outcome_.succeeded = true;
+            } else if (phase_ == Phase::running && !told) {
+                settle(0ms);  // ended by hands that were not ours: the engine is going down
+                return;
+            }
+            phase_ = Phase::closing;
+            close_when_drained();
+            break;
+        }
+        case Phase::settling:
+            conclude();
+            break;
+        case Phase::ending:
+            phase_ = Phase::closing;
+            close_when_drained();
+            break;
+        case Phase::launching:
+        case Phase::closing:
+        case Phase::finished:
+            break;
+    }
+}
+
+void Attempt::close_when_drained() {
+    const bool drained = std::ranges::all_of(members_, [](const Member& member) {
+        return member.drained || !member.link || !member.link->is_open();
+    });
+    if (all_drained_) {
+        return;
+    }
+    if (drained) {
+        all_drained_ = true;
+        close(!outcome_.verdict);
+    } else {
+        after(phase_timer_, drain_patience, &Attempt::cut_engine);
+    }
+}
+
+void Attempt::close(bool engine_may_finish) {
+    for (Member& member : members_) {
+        if (member.link && !member.released) {
+            member.released = true;
+            member.link->send(wire::Release{});
+        }
+    }
+    if (engine_may_finish && engine_->running()) {
+        after(phase_timer_, engine_exit_deadline, &Attempt::cut_engine);
+    } else {
+        cut_engine();
+    }
+}
+
+void Attempt::cut_engine() {
+    phase_ = Phase::closing;
+    if (!engine_->running()) {
+        finish();
+        return;
+    }
+    engine_->cut();
+    phase_timer_.expires_after(guard_exit_deadline);
+    phase_timer_.async_wait([this](boost::system::error_code error) {
+        if (!error) {
+            engine_->kill_guard();  // its own bound has long passed; the agents' guards still clean
+        }
+    });
+}
+
+void Attempt::on_engine_exit(int /*wait_status*/) {
+    switch (phase_) {
+        case Phase::launching:
+        case Phase::running:
+        case Phase::stopping:
+        case Phase::settling:
+            // The guard has ended every process by now. Give what the agents still said a moment to
+            // be read.
+            phase_ = Phase::settling;
+            after(phase_timer_, 20ms, &Attempt::conclude);
+            break;
+        case Phase::ending:
+        case Phase::closing:
+            finish();
+            break;
+        case Phase::finished:
+            break;
+    }
+}
+
+void Attempt::finish() {
+    if (phase_ == Phase::finished) {
+        return;
+    }
+    phase_ = Phase::finished;
+    phase_timer_.cancel();
+    nudge_timer_.cancel();
+    deadline_timer_.cancel();
+    boost::system::error_code ignored;
+    acceptor_.close(ignored);
+    const bool covers_the_stop =
+        stop_step_ && outcome_.commit_step && *outcome_.commit_step + 1 >= *stop_step_;
+    outcome_.stopped_with_commit =
+        outcome_.stop_requested &&
+        (covers_the_stop || (outcome_.commit_step && commit_ns_ >= stop_asked_ns_));
+    observer_.on_finished(std::move(outcome_));
+}
+
+}  // namespace mpitrain

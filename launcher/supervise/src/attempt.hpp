@@ -1,0 +1,181 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent_link.hpp"
+#include "engine_process.hpp"
+#include "mpitrain/plan/launch_plan.hpp"
+#include "mpitrain/supervise/verdict.hpp"
+#include "stop_agreement.hpp"
+
+namespace mpitrain {
+
+// Where one attempt lives. All exist, are private to this user, and are this attempt's alone.
+struct AttemptDirectories {
+    std::string logs;     // rank-<r>.{out,err}; kept
+    std::string runtime;  // control socket and engine session; removed by the guard
+    std::string
+        shared_memory;  // control pages and MPI's shared memory, on tmpfs; removed by the guard
+};
+
+struct AttemptInput {
+    const JobSpec& spec;
+    const LaunchPlan& plan;
+    const Engine& engine;
+    int number = 1;
+    std::string job;
+    AttemptDirectories directories;
+    std::string agent_path;
+    std::string client_library;  // for programs that load it at run time, may be empty
+    std::string resume;          // the commit to resume from, or empty
+    int restart_count = 0;
+    int max_restarts = 0;
+    const EnvironmentMap& submit_environment;  // as it is
+    const EnvironmentMap& rank_environment;    // what of it reaches the ranks
+    std::vector<int> slot_locks;
+    std::set<Rank> shown;  // ranks whose output is forwarded to us
+    bool pty = false;
+    std::uint16_t rows = 0;
+    std::uint16_t columns = 0;
+};
+
+struct AttemptOutcome {
+    bool succeeded = false;  // every rank ended cleanly, and none because of a stop
+    bool stop_requested = false;
+    std::optional<Verdict> verdict;            // of a failure
+    std::optional<std::uint64_t> commit_step;  // the last commit of this attempt
+    bool stopped_with_commit = false;  // the commit covers all that was trained when it stopped
+};
+
+// What an attempt tells while it runs. Loop-only.
+class AttemptObserver {
+  public:
+    virtual ~AttemptObserver() = default;
+    virtual void on_rank_started(Rank rank, int pid) = 0;
+    virtual void on_all_running() = 0;
+    // Must lead to grant(rank, bytes.size()) once the bytes are on their way out.
+    virtual void on_output(Rank rank, wire::Stream stream, std::string bytes) = 0;
+    virtual void on_progress(Rank rank, const wire::Progress& progress) = 0;
+    virtual void on_commit(Rank rank, const wire::Commit& commit) = 0;
+    virtual void on_rank_ended(const RankEnd& end) = 0;
+    virtual void on_outside_signal(int signal) = 0;
+    virtual void on_finished(
+        AttemptOutcome outcome) = 0;  // the last call; every process of the attempt is gone
+};
+
+// One execution of a job: brings the whole gang up or nothing, keeps it, and ends all of it when
+// one rank fails. Loop-only.
+//
+//   launching ── all Hello ──▶ running ── failure ──▶ settling ─▶ ending ─▶ closing ─▶
+//   (on_finished)
+//       │                         └──── stop ────▶ stopping ──────┘            ▲
+//       └── engine gone, stop, deadline ───────────────────────────────────────┘
+class Attempt {
+  public:
+    Attempt(boost::asio::io_context& loop, AttemptInput input, AttemptObserver& observer);
+    ~Attempt();
+    Attempt(const Attempt&) = delete;
+    Attempt& operator=(const Attempt&) = delete;
+
+    // Errors: those of starting the engine; nothing runs then.
+    Result<void> start();
+    // Ask every rank to stop at one common step, and end whatever is left after `grace`. A second
+    // call only shortens it.
+    void stop(Nanoseconds grace);
+    void signal_ranks(int signal);
+    void grant(Rank rank, std::size_t bytes);  // more output may come from this rank
+    void input(std::string bytes, bool end);   // rank 0's standard input
+    void resize(std::uint16_t rows, std::uint16_t columns);
+
+  private:
+    enum class Phase : std::uint8_t {
+        launching,
+        running,
+        settling,
+        stopping,
+        ending,
+        closing,
+        finished
+    };
+    struct Member {
+        std::shared_ptr<AgentLink> link;
+        std::string host;
+        bool started = false;
+        bool drained = false;
+        bool released = false;
+        bool nudged = false;  // was sent TERM while stopping
+        std::int64_t started_ns = 0;
+        std::optional<wire::Ended> ended;
+    };
+    using Timer = boost::asio::steady_timer;
+
+    void accept();
+    void on_message(const std::shared_ptr<AgentLink>& link, wire::Message message);
+    void on_link_closed(const AgentLink& link);
+    void handle(Rank rank, const wire::Started& started);
+    void handle(Rank rank, const wire::Commit& commit);
+    void handle(Rank rank, const wire::StopPrepared& reply);
+    void handle(Rank rank, const wire::StopRequested& request);
+    void handle(Rank rank, wire::Ended ended);
+    void handle(Rank rank, const wire::Drained& drained);
+    void hello(const std::shared_ptr<AgentLink>& link, const wire::Hello& hello);
+    void start_gang();
+    [[nodiscard]] wire::Start start_message(const RankPlan& rank) const;
+
+    void settle(std::chrono::milliseconds for_reports);
+    void conclude();
+    void ask_ranks_to_stop();
+    void decide_stop();
+    void nudge();  // while stopping: TERM to programs that will not ask by themselves
+    void terminate_all(int signal, Nanoseconds grace);
+    void end_if_all_ended();
+    void close_when_drained();
+    void close(bool engine_may_finish);
+    void on_engine_exit(int wait_status);
+    void finish();
+    void after(Timer& timer, std::chrono::nanoseconds delay, void (Attempt::*then)());
+    void cut_engine();
+    [[nodiscard]] bool all_ended() const;
+    [[nodiscard]] std::vector<Rank> alive() const;
+    Member& member(Rank rank) { return members_[static_cast<std::size_t>(rank.value())]; }
+
+    boost::asio::io_context& loop_;
+    AttemptInput input_;
+    AttemptObserver& observer_;
+    boost::asio::local::stream_protocol::acceptor acceptor_;
+    std::unique_ptr<EngineProcess> engine_;
+    EngineReport report_;
+    std::vector<Member> members_;
+    std::map<const AgentLink*, Rank> rank_of_;
+    std::vector<std::shared_ptr<AgentLink>> strangers_;  // connected, no Hello yet
+    std::vector<RankEnd> ends_;                          // until the verdict
+    Phase phase_ = Phase::launching;
+    int hellos_ = 0;
+    int started_ = 0;
+    std::uint16_t master_port_ = 0;
+    bool engine_stopping_ = false;
+    std::int64_t stop_asked_ns_ = 0;
+    std::optional<std::uint64_t> stop_step_;
+    bool terminated_ = false;
+    bool all_drained_ = false;
+    std::chrono::steady_clock::time_point stop_deadline_;
+    std::chrono::steady_clock::time_point stop_half_;
+    StopAgreement agreement_;
+    std::int64_t commit_ns_ = 0;
+    AttemptOutcome outcome_;
+    Timer phase_timer_;
+    Timer nudge_timer_;
+    Timer deadline_timer_;
+};
+
+}  // namespace mpitrain

@@ -1,0 +1,177 @@
+#include <unistd.h>
+
+#include <csignal>
+
+#include "attempt.hpp"
+#include "event_log.hpp"
+
+// What an attempt does with each message of its agents.
+namespace mpitrain {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto reports_in_flight = 40ms;   // a failure's siblings
+constexpr auto engine_text_delay = 150ms;  // MPI_Abort's text takes the way through mpirun
+constexpr auto guard_report_delay = 1s;  // an agent's guard must first end the agent's descendants
+
+}  // namespace
+
+void Attempt::on_message(const std::shared_ptr<AgentLink>& link, wire::Message message) {
+    if (const auto* greeting = std::get_if<wire::Hello>(&message)) {
+        hello(link, *greeting);
+        return;
+    }
+    const auto known = rank_of_.find(link.get());
+    if (known == rank_of_.end()) {
+        link->close();
+        return;
+    }
+    const Rank rank = known->second;
+    std::visit(
+        [&](auto&& body) {
+            using Body = std::decay_t<decltype(body)>;
+            if constexpr (std::is_same_v<Body, wire::Output>) {
+                observer_.on_output(rank, body.stream, std::move(body.bytes));
+            } else if constexpr (std::is_same_v<Body, wire::Progress>) {
+                observer_.on_progress(rank, body);
+            } else if constexpr (requires { handle(rank, std::forward<decltype(body)>(body)); }) {
+                handle(rank, std::forward<decltype(body)>(body));
+            }
+        },
+        std::move(message));
+}
+
+void Attempt::hello(const std::shared_ptr<AgentLink>& link, const wire::Hello& hello) {
+    std::erase(strangers_, link);
+    const int peer = link->peer_uid();
+    const bool trusted = peer == static_cast<int>(::geteuid()) || peer == 0;
+    const bool in_range = hello.rank >= 0 && static_cast<std::size_t>(hello.rank) < members_.size();
+    if (!trusted || !in_range || hello.version != wire::protocol_version) {
+        link->close();
+        return;
+    }
+    const Rank rank(hello.rank);
+    Member& known = member(rank);
+    if (hello.guard ? known.ended.has_value() : known.link != nullptr) {
+        link->close();
+        return;
+    }
+    if (known.link) {
+        rank_of_.erase(known.link.get());
+        known.link->close();
+    }
+    known.link = link;
+    known.host = hello.host;
+    rank_of_[link.get()] = rank;
+    if (hello.guard) {
+        return;  // speaks for its dead agent: an Ended follows
+    }
+    if (rank == Rank(0)) {
+        master_port_ = hello.held_port;
+    }
+    if (++hellos_ == static_cast<int>(members_.size()) && phase_ == Phase::launching) {
+        start_gang();
+    }
+}
+
+void Attempt::on_link_closed(const AgentLink& link) {
+    const auto known = rank_of_.find(&link);
+    if (known == rank_of_.end()) {
+        std::erase_if(strangers_, [&](const auto& stranger) { return stranger.get() == &link; });
+        return;
+    }
+    const Rank rank = known->second;
+    rank_of_.erase(known);
+    if (phase_ == Phase::closing) {
+        close_when_drained();
+        return;
+    }
+    if (member(rank).ended || phase_ == Phase::finished) {
+        return;
+    }
+    // The agent died. Its guard, or the end of the engine, will tell more; if neither does, the
+    // agent is lost.
+    auto timer = std::make_shared<Timer>(loop_, guard_report_delay);
+    member(rank).host = member(rank).host.empty() ? "localhost" : member(rank).host;
+    timer->async_wait(
+        [this, rank, timer, watched = std::weak_ptr(member(rank).link)](boost::system::error_code) {
+            const auto still = watched.lock();  // expires with this attempt
+            if (still && member(rank).link == still && !member(rank).ended &&
+                phase_ != Phase::finished) {
+                wire::Ended lost;
+                lost.how = wire::Ended::How::agent_lost;
+                lost.time_ns = realtime_ns();
+                member(rank).drained = true;
+                handle(rank, std::move(lost));
+            }
+        });
+}
+
+void Attempt::handle(Rank rank, const wire::Started& started) {
+    member(rank).started = true;
+    member(rank).started_ns = monotonic_ns();
+    observer_.on_rank_started(rank, started.pid);
+    if (++started_ == static_cast<int>(members_.size())) {
+        observer_.on_all_running();
+    }
+}
+
+void Attempt::handle(Rank rank, const wire::Commit& commit) {
+    if (!outcome_.commit_step || commit.step >= *outcome_.commit_step) {
+        outcome_.commit_step = commit.step;
+        commit_ns_ = std::max(commit_ns_, commit.time_ns);
+    }
+    observer_.on_commit(rank, commit);
+}
+
+void Attempt::handle(Rank /*rank*/, const wire::StopRequested& request) {
+    if (request.from_engine) {
+        engine_stopping_ = true;
+        if (phase_ == Phase::running) {
+            settle(engine_text_delay);
+        }
+        return;
+    }
+    observer_.on_outside_signal(request.signal);
+}
+
+void Attempt::handle(Rank rank, wire::Ended ended) {
+    Member& ending = member(rank);
+    if (ending.ended) {
+        return;
+    }
+    const bool clean = ended.how == wire::Ended::How::exited && ended.code == 0;
+    const RankEnd end{.rank = rank, .host = ending.host, .ended = ended};
+    ending.ended = std::move(ended);
+    observer_.on_rank_ended(end);
+    if (!terminated_) {
+        ends_.push_back(end);
+    }
+    const bool expected =
+        clean || terminated_ || (phase_ == Phase::stopping && (ending.nudged || end.ended.by_us));
+    if (!expected) {
+        settle(engine_stopping_ ? engine_text_delay : reports_in_flight);
+    }
+    end_if_all_ended();
+}
+
+void Attempt::handle(Rank rank, const wire::Drained& /*drained*/) {
+    Member& drained = member(rank);
+    drained.drained = true;
+    const bool clean =
+        drained.ended && drained.ended->how == wire::Ended::How::exited && drained.ended->code == 0;
+    if (clean && !drained.released) {
+        // The engine may see this end: only it can tell whether the rank left MPI properly. Every
+        // other end it never sees.
+        drained.released = true;
+        drained.link->send(wire::Release{});
+    }
+    if (phase_ == Phase::closing) {
+        close_when_drained();
+    }
+}
+
+}  // namespace mpitrain

@@ -1,0 +1,41 @@
+#include "mpitrain/supervise/restart_policy.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace mpitrain {
+namespace {
+
+bool counts(const AttemptRecord& attempt) {
+    return attempt.verdict.cause != Cause::node_lost && attempt.verdict.cause != Cause::preempted;
+}
+
+}  // namespace
+
+RestartDecision decide_restart(const std::vector<AttemptRecord>& attempts, int max_restarts) {
+    if (attempts.empty()) {
+        return {.restart = true, .reason = ""};
+    }
+    const AttemptRecord& last = attempts.back();
+    if (last.verdict.cause == Cause::not_started) {
+        return {.restart = false, .reason = "a program that cannot be started is not tried again"};
+    }
+    const auto counted = std::ranges::count_if(attempts, counts);
+    if (counted > max_restarts) {
+        return {.restart = false,
+                .reason = max_restarts == 0
+                              ? "no restarts were asked for (--max-restarts)"
+                              : fmt::format("all {} restarts are used up", max_restarts)};
+    }
+    const auto stuck =
+        std::find_if(attempts.rbegin(), attempts.rend(), [](const AttemptRecord& attempt) {
+            return attempt.committed || !counts(attempt);
+        });
+    if (std::distance(attempts.rbegin(), stuck) >= 2) {
+        return {.restart = false, .reason = "two attempts in a row made no new checkpoint"};
+    }
+    return {.restart = true, .reason = ""};
+}
+
+}  // namespace mpitrain

@@ -1,0 +1,258 @@
+#include "mpitrain/supervise/verdict.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+namespace mpitrain {
+namespace {
+
+using wire::Ended;
+
+// A rank that notices a dead peer needs a wake-up and a system call or two; two agents on one busy
+// core can swap that much.
+constexpr std::int64_t tie_ns = 20'000'000;
+
+bool failed(const Ended& ended) {
+    const bool clean = ended.how == Ended::How::exited && ended.code == 0;
+    return !clean && !ended.by_us;
+}
+
+bool missing_library(const Ended& ended) {
+    return ended.how == Ended::How::exited && ended.code == 127 &&
+           ended.stderr_tail.find("error while loading shared libraries") != std::string::npos;
+}
+
+// Lower is more likely the origin: nothing that a peer does makes a process die of SIGSEGV, while
+// many a program turns a peer's death into an exit code.
+int suspicion(const RankEnd& end, const EngineReport& engine) {
+    const bool aborted = engine.aborted_rank == end.rank;
+    switch (end.ended.how) {
+        case Ended::How::signaled:
+            return 0;
+        case Ended::How::not_started:
+            return 1;
+        case Ended::How::exited:
+            return missing_library(end.ended) ? 1 : (aborted ? 2 : 3);
+        case Ended::How::agent_lost:
+            return 4;
+    }
+    return 4;
+}
+
+const RankEnd* first_failure(const Evidence& evidence) {
+    const RankEnd* origin = nullptr;
+    const auto earlier = [&](const RankEnd& a, const RankEnd& b) {
+        const std::int64_t gap = a.ended.time_ns - b.ended.time_ns;
+        if (gap > tie_ns || gap < -tie_ns) {
+            return gap < 0;
+        }
+        const int a_suspicion = suspicion(a, evidence.engine);
+        const int b_suspicion = suspicion(b, evidence.engine);
+        return a_suspicion != b_suspicion ? a_suspicion < b_suspicion : gap < 0;
+    };
+    for (const RankEnd& end : evidence.ends) {
+        if (failed(end.ended) && (origin == nullptr || earlier(end, *origin))) {
+            origin = &end;
+        }
+    }
+    return origin;
+}
+
+std::string first_line_with(std::string_view text, std::string_view words) {
+    const std::size_t found = text.find(words);
+    if (found == std::string_view::npos) {
+        return "";
+    }
+    const std::size_t begin = text.rfind('\n', found) + 1;  // npos + 1 is 0
+    return std::string(text.substr(begin, text.find('\n', found) - begin));
+}
+
+void fill_from_end(const RankEnd& end, const EngineReport& engine, Verdict& verdict) {
+    const Ended& ended = end.ended;
+    verdict.rank = end.rank;
+    verdict.host = end.host;
+    verdict.first_seen_ns = ended.time_ns;
+    verdict.core_dumped = ended.core_dumped;
+    verdict.stderr_tail = ended.stderr_tail;
+    verdict.error_file = ended.error_file;
+    verdict.detail = ended.detail;
+    switch (ended.how) {
+        case Ended::How::exited:
+            verdict.exit_code = ended.code;
+            verdict.cause = Cause::exited;
+            if (engine.aborted_rank == end.rank) {
+                verdict.cause = Cause::aborted;
+            } else if (missing_library(ended)) {
+                verdict.cause = Cause::not_started;
+                verdict.detail =
+                    first_line_with(ended.stderr_tail, "error while loading shared libraries");
+            }
+            break;
+        case Ended::How::signaled:
+            verdict.signal = ended.signal;
+            verdict.cause = ended.out_of_memory ? Cause::oom : Cause::signaled;
+            break;
+        case Ended::How::not_started:
+            verdict.cause = Cause::not_started;
+            verdict.exit_code = ended.code == ENOENT || ended.code == ENOTDIR ? 127 : 126;
+            break;
+        case Ended::How::agent_lost:
+            verdict.cause = Cause::node_lost;
+            break;
+    }
+}
+
+// No rank failed, yet the engine wants to end: somebody left cleanly without MPI_Finalize, or the
+// engine itself broke.
+void fill_from_engine(const Evidence& evidence, Verdict& verdict) {
+    verdict.first_seen_ns = evidence.now_ns;
+    const RankEnd* last_clean = nullptr;
+    for (const RankEnd& end : evidence.ends) {
+        const bool named = evidence.engine.improper_rank == end.rank;
+        if (named || last_clean == nullptr || end.ended.time_ns > last_clean->ended.time_ns) {
+            last_clean = &end;
+        }
+        if (named) {
+            break;
+        }
+    }
+    if (evidence.engine_dead || last_clean == nullptr) {
+        verdict.cause = Cause::engine_lost;
+        verdict.detail = evidence.engine.text;
+        return;
+    }
+    verdict.cause = Cause::exited_without_finalize;
+    verdict.rank = last_clean->rank;
+    verdict.host = last_clean->host;
+    verdict.exit_code = 0;
+    verdict.first_seen_ns = last_clean->ended.time_ns;
+    verdict.stderr_tail = last_clean->ended.stderr_tail;
+}
+
+}  // namespace
+
+std::string_view to_string(Cause cause) {
+    switch (cause) {
+        case Cause::exited:
+            return "exited";
+        case Cause::exited_without_finalize:
+            return "exited_without_finalize";
+        case Cause::signaled:
+            return "signaled";
+        case Cause::oom:
+            return "oom";
+        case Cause::aborted:
+            return "aborted";
+        case Cause::hung:
+            return "hung";
+        case Cause::node_lost:
+            return "node_lost";
+        case Cause::not_started:
+            return "not_started";
+        case Cause::preempted:
+            return "preempted";
+        case Cause::time_limit:
+            return "time_limit";
+        case Cause::cancelled:
+            return "cancelled";
+        case Cause::engine_lost:
+            return "engine_lost";
+    }
+    return "engine_lost";
+}
+
+Verdict judge(const Evidence& evidence) {
+    Verdict verdict;
+    if (const RankEnd* origin = first_failure(evidence)) {
+        fill_from_end(*origin, evidence.engine, verdict);
+        if (verdict.cause == Cause::aborted) {
+            verdict.exit_code = evidence.engine.abort_code.value_or(*verdict.exit_code);
+        }
+    } else {
+        fill_from_engine(evidence, verdict);
+    }
+    for (const RankEnd& end : evidence.ends) {
+        if (end.rank != verdict.rank && failed(end.ended)) {
+            verdict.victims.push_back(end.rank);
+        }
+    }
+    verdict.victims.insert(verdict.victims.end(), evidence.alive.begin(), evidence.alive.end());
+    std::ranges::sort(verdict.victims);
+    return verdict;
+}
+
+int exit_code(const Verdict& verdict) {
+    constexpr int engine_failed = 125;
+    constexpr int timed_out = 124;
+    switch (verdict.cause) {
+        case Cause::exited:
+        case Cause::aborted:
+        case Cause::not_started: {
+            // The low byte is all that a process can exit with; a failure must not come out as
+            // success.
+            const int code = verdict.exit_code.value_or(1) & 0xff;
+            return code == 0 ? 1 : code;
+        }
+        case Cause::exited_without_finalize:
+            return 1;
+        case Cause::signaled:
+        case Cause::oom:
+        case Cause::cancelled:
+        case Cause::preempted:
+            return 128 + verdict.signal.value_or(SIGKILL);
+        case Cause::time_limit:
+            return timed_out;
+        case Cause::hung:
+        case Cause::node_lost:
+        case Cause::engine_lost:
+            return engine_failed;
+    }
+    return engine_failed;
+}
+
+std::string describe(const Verdict& verdict) {
+    const std::string who = verdict.rank
+                                ? fmt::format("rank {} on {}", verdict.rank->value(), verdict.host)
+                                : std::string("the job");
+    const std::string core = verdict.core_dumped ? ", core dumped" : "";
+    switch (verdict.cause) {
+        case Cause::exited:
+            return fmt::format("{} exited with code {}", who, verdict.exit_code.value_or(1));
+        case Cause::exited_without_finalize:
+            return fmt::format("{} exited with code 0 without MPI_Finalize", who);
+        case Cause::signaled:
+            return fmt::format("{} was killed by signal {} ({}){}",
+                               who,
+                               verdict.signal.value_or(0),
+                               strsignal(verdict.signal.value_or(0)),
+                               core);
+        case Cause::oom:
+            return fmt::format("{} was killed by the kernel: out of memory", who);
+        case Cause::aborted:
+            return fmt::format(
+                "{} called MPI_Abort with code {}", who, verdict.exit_code.value_or(1));
+        case Cause::hung:
+            return fmt::format("{} made no progress", who);
+        case Cause::node_lost:
+            return fmt::format("{}: the rank agent was lost", who);
+        case Cause::not_started:
+            return fmt::format("{} could not be started: {}", who, verdict.detail);
+        case Cause::preempted:
+            return "the job was preempted";
+        case Cause::time_limit:
+            return "the job ran into its time limit";
+        case Cause::cancelled:
+            return fmt::format("the job was stopped by signal {} ({})",
+                               verdict.signal.value_or(0),
+                               strsignal(verdict.signal.value_or(0)));
+        case Cause::engine_lost:
+            return "mpirun ended before the job did";
+    }
+    return who;
+}
+
+}  // namespace mpitrain
