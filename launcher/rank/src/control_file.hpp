@@ -1,0 +1,46 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "mpitrain/control_page.hpp"
+#include "mpitrain/wire/message.hpp"
+#include "posix.hpp"
+
+namespace mpitrain::rank {
+
+// The agent's end of a rank's control page (client/control_page.hpp). The program can write
+// anything into it, so every value read from it is only ever passed on. Loop-only.
+class ControlFile {
+  public:
+    // Creates `path` anew, for this user alone. On failure returns null and sets errno.
+    static std::unique_ptr<ControlFile> create(const std::string& path, pid_t agent);
+    ControlFile(const ControlFile&) = delete;
+    ControlFile& operator=(const ControlFile&) = delete;
+    ~ControlFile();  // removes the file
+
+    [[nodiscard]] wire::ClientUse use() const;
+    [[nodiscard]] bool told_stop() const;
+    // What is new since the last call: Commit (each one, in order), Progress, StopRequested.
+    std::vector<wire::Message> news();
+    // The agent's half of the handshake: holds the program at its next should_stop, and says how
+    // far it had got.
+    wire::StopPrepared prepare_stop();
+    void decide_stop(std::uint64_t step);
+
+  private:
+    ControlFile(std::string path, client::ControlPage* page)
+        : path_(std::move(path)), page_(page) {}
+    void wake() const;
+    void read_commits(std::vector<wire::Message>& news);
+    std::optional<wire::Progress> read_progress();
+
+    std::string path_;
+    client::ControlPage* page_;
+    std::uint64_t commits_read_ = 0;
+    std::uint64_t progress_read_ = 0;
+    std::uint64_t checkpoint_read_ns_ = 0;
+};
+
+}  // namespace mpitrain::rank
