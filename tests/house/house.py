@@ -61,7 +61,7 @@ VAGUE_WORDS = {"task", "worker", "instance", "session", "manager", "helper", "he
 
 # What a pure library may call outside C++ itself: memory, text, arithmetic, and the assertion's last words.
 PURE_C_CALLS = set(
-    """abort fprintf fputc fputs fwrite putc stderr strerror_r snprintf vsnprintf
+    """abort __assert_fail fprintf fputc fputs fwrite putc stderr strerror_r snprintf vsnprintf
     memchr memcmp memcpy memmove memset strchr strcmp strlen strncmp strtod strtof strtol strtold strtoll strtoul
     strtoull localeconv free malloc realloc calloc qsort
     acos asin atan atan2 cbrt ceil copysign cos erf exp exp2 expm1 fabs floor fma fmod frexp ldexp llrint llround log
