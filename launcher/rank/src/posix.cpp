@@ -55,6 +55,15 @@ UniqueFd take_signals() {
     return UniqueFd(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
 }
 
+void reset_signals() {
+    for (int number = 1; number < NSIG; ++number) {
+        ::signal(number, SIG_DFL);
+    }
+    sigset_t none;
+    sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
 std::optional<CaughtSignal> next_signal(const UniqueFd& signals) {
     signalfd_siginfo info{};
     if (::read(signals.get(), &info, sizeof info) != static_cast<ssize_t>(sizeof info)) {

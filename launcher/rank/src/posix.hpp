@@ -29,6 +29,7 @@ class UniqueFd {
 
     [[nodiscard]] int get() const { return fd_; }
     explicit operator bool() const { return fd_ >= 0; }
+    int release() { return std::exchange(fd_, -1); }
     void reset(int fd = -1) {
         if (fd_ >= 0) {
             ::close(fd_);
@@ -70,6 +71,9 @@ UniqueFd open_pidfd(pid_t pid);
 // Blocks the signals that both processes live through and returns a descriptor that reads them
 // (signalfd).
 UniqueFd take_signals();
+
+// Undoes it in a child that is about to execute a program: default actions, none blocked.
+void reset_signals();
 
 // The next signal that `signals` holds, or nullopt. Never waits.
 struct CaughtSignal {

@@ -123,15 +123,6 @@ tl::expected<Streams, StartFailure> make_streams(const wire::Start& start) {
     return streams;
 }
 
-void reset_signals() {
-    for (int number = 1; number < NSIG; ++number) {
-        ::signal(number, SIG_DFL);
-    }
-    sigset_t none;
-    sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
-}
-
 // Runs in the child; returns only on failure.
 ChildFailure become_program(const wire::Start& start,
                             const Streams& streams,
@@ -194,15 +185,6 @@ std::optional<StartFailure> await_execution(const UniqueFd& words, const wire::S
     return std::nullopt;
 }
 
-std::vector<char*> pointers(const std::vector<std::string>& texts) {
-    std::vector<char*> list;
-    for (const std::string& text : texts) {
-        list.push_back(const_cast<char*>(text.c_str()));  // execvp's signature is older than const
-    }
-    list.push_back(nullptr);
-    return list;
-}
-
 bool is_from_engine(std::string_view variable) {
     constexpr std::array<std::string_view, 6> prefixes = {
         "OMPI_", "PMIX_", "ORTE_", "OPAL_", "PRTE_", "PMI_"};
@@ -211,6 +193,15 @@ bool is_from_engine(std::string_view variable) {
 }
 
 }  // namespace
+
+std::vector<char*> exec_list(const std::vector<std::string>& texts) {
+    std::vector<char*> list;
+    for (const std::string& text : texts) {
+        list.push_back(const_cast<char*>(text.c_str()));  // execvp's signature is older than const
+    }
+    list.push_back(nullptr);
+    return list;
+}
 
 std::vector<std::string> program_environment(const wire::Start& start, const char* const* ours) {
     std::map<std::string, std::string, std::less<>> variables;
@@ -274,8 +265,8 @@ tl::expected<Program, StartFailure> start_program(const wire::Start& start,
     if (!make_pipe(words, child_words)) {
         return tl::unexpected(failure(errno, "open a pipe", ""));
     }
-    const std::vector<char*> arguments = pointers(start.command);
-    const std::vector<char*> variables = pointers(environment);
+    const std::vector<char*> arguments = exec_list(start.command);
+    const std::vector<char*> variables = exec_list(environment);
     const pid_t parent = ::getpid();
     const pid_t pid = ::fork();
     if (pid < 0) {

@@ -30,6 +30,9 @@ struct StartFailure {
 // MPITRAIN_CONTROL.
 std::vector<std::string> program_environment(const wire::Start& start, const char* const* ours);
 
+// The texts as execve(2) wants them; they must outlive the list.
+std::vector<char*> exec_list(const std::vector<std::string>& texts);
+
 // The value of `name` in an environment made by program_environment, or "".
 std::string environment_value(const std::vector<std::string>& environment, std::string_view name);
 
