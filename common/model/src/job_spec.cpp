@@ -171,6 +171,10 @@ std::optional<int> total_ranks(const JobSpec& spec) {
     return static_cast<int>(std::min(total, most));
 }
 
+int max_restarts(const JobSpec& spec) {
+    return spec.max_restarts.value_or(spec.checkpoint_dir.empty() ? 0 : 3);
+}
+
 bool is_variable_name(std::string_view name) {
     const auto fits = [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||

@@ -180,8 +180,7 @@ TEST(JobOptions, NameTheFlagAndTheMendOfABadValue) {
              "-n: '4x' is not a whole number from 1 to 1000000 (give a whole number, or all)"},
             {{"--nodes", "", "x"}, "--nodes: '' is not a whole number from 1 to 1000000"},
             {{"--mem-per-rank", "lots", "x"},
-             "--mem-per-rank: 'lots' is not an amount of memory (write it like 512MiB, 64G or "
-             "2TB)"},
+             "--mem-per-rank: 'lots' is not a size (write sizes like 512MiB, 64G or 1.5T)"},
             {{"--host", "a:0", "x"},
              "--host: column 3: '0' is no number of slots (give a whole number of at least 1)"},
             {{"--topology-level", "rack", "x"},

@@ -103,6 +103,9 @@ std::string program_name(const CommandGroup& group);
 // left.
 std::optional<int> total_ranks(const JobSpec& spec);
 
+// --max-restarts with its default: 3 with a checkpoint directory, else 0.
+int max_restarts(const JobSpec& spec);
+
 // Whether a name can be an environment variable's: letters, digits and '_', no digit first. Shells
 // that export functions use others; those are passed on but cannot be set.
 bool is_variable_name(std::string_view name);

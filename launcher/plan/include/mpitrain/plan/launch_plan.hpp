@@ -13,7 +13,8 @@
 
 namespace mpitrain {
 
-// Everything one rank is started with, apart from what only a running attempt knows (ports, attempt number, resume path).
+// Everything one rank is started with, apart from what only a running attempt knows (ports, attempt
+// number, resume path).
 struct RankPlan {
     Rank rank;
     LocalRank local_rank;
@@ -50,13 +51,15 @@ struct LaunchPlan {
 struct PlanInput {
     const JobSpec& spec;
     const std::vector<NodeTopology>& nodes;
-    std::vector<RankPlacement> placements;  // by rank, from place_ranks
+    std::vector<RankPlacement> placements;  // by rank, from place_ranks; node = index into nodes
+    EnvironmentMap inherited = {};  // what ranks get from the submitter: decides OMP_NUM_THREADS
 };
 
 // Errors: invalid_argument, unsatisfiable; nothing is read from the machine.
 Result<LaunchPlan> make_launch_plan(const PlanInput& input);
 
-// mpitrain.plan/1 (CONTRACT section 6); `command` is the engine's command line. Values of variables whose names look secret are redacted.
+// mpitrain.plan/1 (CONTRACT section 6); `command` is the engine's command line. Values of variables
+// whose names look secret are redacted.
 std::string to_json(const LaunchPlan& plan, const std::vector<std::string>& engine_command);
 
 }  // namespace mpitrain
