@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "mpitrain/base/result.hpp"
+
+namespace mpitrain::topology {
+
+// Looks over the text of a file that claims to be hwloc XML before hwloc gets it: the size, the
+// tags (balanced, not too deep, not too many), no entities, a topology of a format we can read, and
+// no number that would make hwloc allocate without bound. Linear in the text. Errors:
+// invalid_argument, unsupported (format 3).
+Result<void> check_xml(std::string_view xml);
+
+// Loads `xml` in a child process, so that what makes hwloc abort, hang or grow costs the child
+// only. Cost: a fork and one load. Errors: invalid_argument (the child did not survive),
+// resource_exhausted (no child).
+Result<void> try_xml_in_child(const std::string& xml);
+
+inline constexpr std::size_t xml_size_max = std::size_t{32} << 20;
+
+}  // namespace mpitrain::topology
