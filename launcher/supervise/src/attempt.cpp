@@ -77,8 +77,8 @@ Result<void> Attempt::start() {
                                              .shared_memory_dir = input_.directories.shared_memory,
                                              .as_root = ::geteuid() == 0,
                                              .extra_args = input_.spec.mpirun_args,
-                                             .environment = input_.submit_environment});
-    options.environment = input_.submit_environment;
+                                             .environment = input_.rank_environment});
+    options.environment = input_.rank_environment;
     for (const auto& [name, value] : options.command.env) {
         options.environment[name] = value;
     }
@@ -124,9 +124,7 @@ void Attempt::start_gang() {
 wire::Start Attempt::start_message(const RankPlan& rank) const {
     EnvironmentMap env = input_.rank_environment;
     for (const auto& [name, value] : rank.env) {
-        if (name != "OMP_NUM_THREADS" || !env.contains(name)) {
-            env[name] = value;
-        }
+        env[name] = value;
     }
     const std::string log = fmt::format("{}/rank-{}", input_.directories.logs, rank.rank.value());
     env["MASTER_ADDR"] = "127.0.0.1";

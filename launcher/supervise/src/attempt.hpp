@@ -40,8 +40,8 @@ struct AttemptInput {
     std::string resume;          // the commit to resume from, or empty
     int restart_count = 0;
     int max_restarts = 0;
-    const EnvironmentMap& submit_environment;  // as it is
-    const EnvironmentMap& rank_environment;    // what of it reaches the ranks
+    const EnvironmentMap&
+        rank_environment;  // the submitter's, less what an outer launcher left in it
     std::vector<int> slot_locks;
     std::set<Rank> shown;  // ranks whose output is forwarded to us
     bool pty = false;

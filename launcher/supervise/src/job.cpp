@@ -112,7 +112,6 @@ Result<void> Job::start_attempt() {
                      .resume = resume,
                      .restart_count = attempt_number_ - 1,
                      .max_restarts = max_restarts_,
-                     .submit_environment = request_.submit_environment,
                      .rank_environment = request_.rank_environment,
                      .slot_locks = locks,
                      .shown = shown_,

@@ -21,12 +21,15 @@ RestartDecision decide_restart(const std::vector<AttemptRecord>& attempts, int m
     if (last.verdict.cause == Cause::not_started) {
         return {.restart = false, .reason = "a program that cannot be started is not tried again"};
     }
+    if (max_restarts == 0) {
+        return {.restart = false, .reason = "no restarts were asked for (--max-restarts)"};
+    }
+    constexpr int losses_max =
+        100;  // a machine that keeps losing its ranks is no machine to go on with
     const auto counted = std::ranges::count_if(attempts, counts);
-    if (counted > max_restarts) {
+    if (counted > max_restarts || std::ssize(attempts) - counted > losses_max) {
         return {.restart = false,
-                .reason = max_restarts == 0
-                              ? "no restarts were asked for (--max-restarts)"
-                              : fmt::format("all {} restarts are used up", max_restarts)};
+                .reason = fmt::format("all {} restarts are used up", max_restarts)};
     }
     const auto stuck =
         std::find_if(attempts.rbegin(), attempts.rend(), [](const AttemptRecord& attempt) {

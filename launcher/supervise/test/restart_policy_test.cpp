@@ -33,7 +33,9 @@ TEST(RestartPolicy, GivesUpAfterTwoAttemptsWithoutACommit) {
 
 TEST(RestartPolicy, LostNodesDoNotCount) {
     const std::vector<AttemptRecord> lost(5, attempt(Cause::node_lost, false));
-    EXPECT_TRUE(decide_restart(lost, 0).restart);
+    EXPECT_TRUE(decide_restart(lost, 1).restart);
+    EXPECT_FALSE(decide_restart(lost, 0).restart) << "no restarts means none";
+    EXPECT_FALSE(decide_restart(std::vector<AttemptRecord>(101, lost.front()), 1).restart);
 }
 
 }  // namespace
