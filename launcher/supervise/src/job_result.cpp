@@ -53,19 +53,20 @@ std::string last_lines(std::string_view text) {
     while (!text.empty() && text.back() == '\n') {
         text.remove_suffix(1);
     }
+    if (text.empty()) {
+        return "";
+    }
     std::size_t begin = text.size();
-    for (int lines = 0; lines < lines_max && begin != std::string_view::npos && begin > 0;
-         ++lines) {
-        begin = text.rfind('\n', begin - 1);
+    for (int lines = 0; lines < lines_max && begin != std::string_view::npos; ++lines) {
+        begin = begin == 0 ? std::string_view::npos : text.rfind('\n', begin - 1);
     }
     text.remove_prefix(begin == std::string_view::npos ? 0 : begin + 1);
-    std::string shown;
-    while (!text.empty()) {
-        const std::size_t end = text.find('\n');
-        shown += fmt::format("    {}\n", text.substr(0, end));
-        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    std::string shown = "    ";
+    for (const char c : text) {
+        shown += c;
+        shown += c == '\n' ? "    " : "";
     }
-    return shown;
+    return shown + "\n";
 }
 
 }  // namespace
