@@ -19,13 +19,16 @@ Result<std::string> find_program_beside_us(std::string_view name) {
     const std::string_view directory = self.substr(0, self.rfind('/'));
     const std::string installed = fmt::format("{}/../libexec/mpitrain/{}", directory, name);
     const std::string built = fmt::format("{}/{}", directory, name);
-    for (const std::string& path : {installed, built}) {
+    const std::string from_libexec = fmt::format("{}/../../bin/{}", directory, name);
+    for (const std::string& path : {installed, built, from_libexec}) {
         if (access(path.c_str(), X_OK) == 0) {
             return path;
         }
     }
-    return Error(ErrorCode::not_found,
-                 fmt::format("{} is neither at {} nor at {}", name, installed, built))
+    return Error(
+               ErrorCode::not_found,
+               fmt::format(
+                   "{} is neither at {} nor at {} nor at {}", name, installed, built, from_libexec))
         .mend("install all of mpitrain, or build its target too");
 }
 

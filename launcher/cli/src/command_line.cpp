@@ -171,6 +171,13 @@ std::string Invocation::value(std::string_view option) const {
     return variable == environment.end() ? "" : variable->second;
 }
 
+int run_command(const Command& command,
+                std::span<const std::string> words,
+                const EnvironmentMap& environment) {
+    Terminal fallback(Format::table, Colour::automatic, environment.contains("NO_COLOR"));
+    return run_command_words(command, words, environment, fallback);
+}
+
 int run_command_line(std::span<const std::string> words, const EnvironmentMap& environment) {
     Terminal terminal(Format::table, Colour::automatic, environment.contains("NO_COLOR"));
     if (!words.empty() && words[0] == "help") {

@@ -7,8 +7,9 @@
 
 namespace mpitrain::cli {
 
-// The path of another program of ours: ../libexec/mpitrain beside an installed mpitrain, its own
-// directory in a build tree. Errors: not_found, naming both places.
+// The path of another program of ours: ../libexec/mpitrain beside an installed mpitrain, the own
+// directory in a build tree and in libexec, ../../bin for mpitrain itself as seen from there.
+// Errors: not_found, naming the places.
 Result<std::string> find_program_beside_us(std::string_view name);
 
 }  // namespace mpitrain::cli

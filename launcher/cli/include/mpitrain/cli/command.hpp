@@ -33,7 +33,7 @@ struct Command {
 struct Invocation {
     const Command& command;
     std::vector<std::string> words;     // all that followed the name
-    settings::Scan line;                 // the same, read; empty where the command passes words on
+    settings::Scan line;                // the same, read; empty where the command passes words on
     const EnvironmentMap& environment;  // mpitrain's own
     Terminal& terminal;
 
@@ -53,6 +53,12 @@ std::span<const Command> commands();
 
 // What main() does: finds the command, reads its options and runs it. Gives the exit code.
 int run_command_line(std::span<const std::string> words, const EnvironmentMap& environment);
+
+// The same for the words that follow a command's name, where a program has but that one: what
+// `mpitrain` passes words on to.
+int run_command(const Command& command,
+                std::span<const std::string> words,
+                const EnvironmentMap& environment);
 
 // The usage of one command, or with nullptr of mpitrain.
 std::string help_text(const Command* command);
