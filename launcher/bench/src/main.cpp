@@ -1,0 +1,76 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <iterator>
+
+#include "launch_bench.hpp"
+
+// mpitrain-bench VERB [options]: what `mpitrain bench` becomes.
+namespace mpitrain::bench {
+namespace {
+
+constexpr std::string_view usage =
+    "Usage: mpitrain bench launch [options]\n\n"
+    "Measures this machine and build.\n\n"
+    "  launch      what mpitrain run adds to the time that bare mpirun takes\n\n"
+    "Example:\n  mpitrain bench launch\n\n"
+    "'mpitrain bench launch --help' tells more.\n";
+
+EnvironmentMap read_environment() {
+    EnvironmentMap environment;
+    for (char** entry = environ; *entry != nullptr; ++entry) {
+        const std::string_view text = *entry;
+        const std::size_t equals = text.find('=');
+        if (equals != std::string_view::npos) {
+            environment.emplace(text.substr(0, equals), text.substr(equals + 1));
+        }
+    }
+    return environment;
+}
+
+Error unknown_verb(std::string_view verb) {
+    constexpr std::string_view later[] = {"allreduce", "checkpoint", "schedule"};
+    if (verb.empty()) {
+        return Error(ErrorCode::invalid_argument, "no benchmark named")
+            .mend("try mpitrain bench launch");
+    }
+    if (std::ranges::find(later, verb) != std::end(later)) {
+        return Error(ErrorCode::invalid_argument,
+                     fmt::format("bench {} is not in this build", verb))
+            .mend("this version has mpitrain bench launch");
+    }
+    return Error(ErrorCode::invalid_argument, fmt::format("unknown benchmark '{}'", verb))
+        .mend("try mpitrain bench launch");
+}
+
+int run(std::span<const std::string> words) {
+    const EnvironmentMap environment = read_environment();
+    const std::string verb = words.empty() ? "" : words[0];
+    if (verb == "launch") {
+        return cli::run_command(launch_command, words.subspan(1), environment);
+    }
+    cli::Terminal terminal(
+        cli::Format::table, cli::Colour::automatic, environment.contains("NO_COLOR"));
+    if (verb == "--help" || verb == "-h" || verb == "help") {
+        terminal.print(usage);
+        return terminal.close() ? 0 : 125;
+    }
+    terminal.fail(unknown_verb(verb));
+    return 2;
+}
+
+}  // namespace
+}  // namespace mpitrain::bench
+
+int main(int argc, char** argv) {
+    try {
+        const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
+        return mpitrain::bench::run(words);
+    } catch (const std::exception& defect) {  // nothing of ours throws: out of memory, or a defect
+        std::fprintf(stderr, "mpitrain: error: %s\n", defect.what());
+        return 125;
+    }
+}
