@@ -14,34 +14,6 @@ Error invalid(std::string_view where, std::string what, std::string_view mend) {
     return Error(ErrorCode::invalid_argument, std::move(what)).at(where).mend(mend);
 }
 
-// What mpitrain itself tells every rank (CONTRACT section 2): a user's value would be a lie.
-bool is_ours(std::string_view name) {
-    constexpr std::array<std::string_view, 22> names = {"RANK",
-                                                        "LOCAL_RANK",
-                                                        "WORLD_SIZE",
-                                                        "LOCAL_WORLD_SIZE",
-                                                        "GROUP_RANK",
-                                                        "GROUP_WORLD_SIZE",
-                                                        "ROLE_RANK",
-                                                        "ROLE_WORLD_SIZE",
-                                                        "ROLE_NAME",
-                                                        "NODE_RANK",
-                                                        "MASTER_ADDR",
-                                                        "MASTER_PORT",
-                                                        "TORCHELASTIC_RESTART_COUNT",
-                                                        "TORCHELASTIC_MAX_RESTARTS",
-                                                        "TORCHELASTIC_RUN_ID",
-                                                        "TORCHELASTIC_ERROR_FILE",
-                                                        "CUDA_DEVICE_ORDER",
-                                                        "CUDA_VISIBLE_DEVICES",
-                                                        "ROCR_VISIBLE_DEVICES",
-                                                        "PMIX_RANK",
-                                                        "PMIX_NAMESPACE",
-                                                        "SLURM_PROCID"};
-    return std::ranges::find(names, name) != names.end() || name.starts_with("MPITRAIN_") ||
-           name.starts_with("OMPI_COMM_WORLD_");
-}
-
 Result<void> validate_environment(const EnvironmentMap& environment) {
     for (const auto& [name, value] : environment) {
         if (!is_variable_name(name)) {
@@ -49,7 +21,7 @@ Result<void> validate_environment(const EnvironmentMap& environment) {
                            fmt::format("'{}' is no name of an environment variable", name),
                            "use letters, digits and _, no digit first");
         }
-        if (is_ours(name)) {
+        if (is_contract_variable(name)) {
             return invalid("--env",
                            fmt::format("{} is set by mpitrain for every rank", name),
                            name.ends_with("VISIBLE_DEVICES")
@@ -181,6 +153,33 @@ bool is_variable_name(std::string_view name) {
                c == '_';
     };
     return !name.empty() && !(name[0] >= '0' && name[0] <= '9') && std::ranges::all_of(name, fits);
+}
+
+bool is_contract_variable(std::string_view name) {
+    constexpr std::array<std::string_view, 22> names = {"RANK",
+                                                        "LOCAL_RANK",
+                                                        "WORLD_SIZE",
+                                                        "LOCAL_WORLD_SIZE",
+                                                        "GROUP_RANK",
+                                                        "GROUP_WORLD_SIZE",
+                                                        "ROLE_RANK",
+                                                        "ROLE_WORLD_SIZE",
+                                                        "ROLE_NAME",
+                                                        "NODE_RANK",
+                                                        "MASTER_ADDR",
+                                                        "MASTER_PORT",
+                                                        "TORCHELASTIC_RESTART_COUNT",
+                                                        "TORCHELASTIC_MAX_RESTARTS",
+                                                        "TORCHELASTIC_RUN_ID",
+                                                        "TORCHELASTIC_ERROR_FILE",
+                                                        "CUDA_DEVICE_ORDER",
+                                                        "CUDA_VISIBLE_DEVICES",
+                                                        "ROCR_VISIBLE_DEVICES",
+                                                        "PMIX_RANK",
+                                                        "PMIX_NAMESPACE",
+                                                        "SLURM_PROCID"};
+    return std::ranges::find(names, name) != names.end() || name.starts_with("MPITRAIN_") ||
+           name.starts_with("OMPI_COMM_WORLD_");
 }
 
 Result<void> validate(const JobSpec& spec) {

@@ -110,6 +110,10 @@ int max_restarts(const JobSpec& spec);
 // that export functions use others; those are passed on but cannot be set.
 bool is_variable_name(std::string_view name);
 
+// Whether mpitrain itself tells every rank this variable (CONTRACT section 2), so that a job cannot
+// set it.
+bool is_contract_variable(std::string_view name);
+
 // Checks what can be checked without a machine: at least one command, counts > 0, bounds in order,
 // names valid. Errors: invalid_argument naming the option and its mend.
 Result<void> validate(const JobSpec& spec);
