@@ -1,7 +1,10 @@
 #include "accelerator.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
+#include <set>
 #include <tuple>
 
 namespace mpitrain::topology {
@@ -40,12 +43,14 @@ bool is_accelerator_class(std::uint32_t class_id) {
     return class_id >> 8 == base_class_display || class_id == class_accelerator;
 }
 
-bool is_gpu(const PciDevice& device) {
-    for (const OsDevice& os : device.os_devices) {
-        if (is_nvidia_name(os) || is_vendor_name(os, "rsmi")) {
-            return true;
-        }
-    }
+// A vendor's library named it: NVML and CUDA, or RSMI.
+bool is_named_by_vendor(const PciDevice& device) {
+    return std::any_of(device.os_devices.begin(), device.os_devices.end(), [](const OsDevice& os) {
+        return is_nvidia_name(os) || is_vendor_name(os, "rsmi");
+    });
+}
+
+bool is_gpu_by_class(const PciDevice& device) {
     if (!is_accelerator_class(device.class_id)) {
         return false;
     }
@@ -194,13 +199,27 @@ std::string network_name_of(const PciDevice& pci) {
 
 }  // namespace
 
-std::vector<Accelerator> find_gpus(const Machine& machine) {
+std::vector<Accelerator> find_gpus(const Machine& machine, std::vector<std::string>& warnings) {
+    std::set<std::uint32_t> naming_vendors;
+    for (const PciDevice& pci : machine.pci_devices) {
+        if (is_named_by_vendor(pci)) {
+            naming_vendors.insert(pci.vendor_id);
+        }
+    }
     std::vector<Accelerator> devices;
     for (const PciDevice& pci : machine.pci_devices) {
-        if (is_gpu(pci)) {
-            for (Accelerator& device : devices_of(pci)) {
-                devices.push_back(std::move(device));
-            }
+        const bool named = is_named_by_vendor(pci);
+        if (!named && !is_gpu_by_class(pci)) {
+            continue;
+        }
+        if (!named && naming_vendors.count(pci.vendor_id) != 0) {
+            warnings.push_back(fmt::format(
+                "GPU {} is left out: its vendor's library names others but not this one",
+                pci.address.to_string()));
+            continue;
+        }
+        for (Accelerator& device : devices_of(pci)) {
+            devices.push_back(std::move(device));
         }
     }
     if (devices.empty()) {

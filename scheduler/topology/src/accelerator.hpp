@@ -29,9 +29,10 @@ struct Nic {
 };
 
 // The GPUs of a machine in PCI order: by vendor OS devices joined by their PCI device, else by PCI
-// class and vendor. Boards' management VGA and integrated graphics are left out. A partitioned
-// MI300A gives one device for each partition.
-std::vector<Accelerator> find_gpus(const Machine& machine);
+// class and vendor. Where a vendor's library named some of its GPUs, the others are ones it cannot
+// drive: they are left out and said in `warnings`, as boards' management VGA and integrated
+// graphics are without a word. A partitioned MI300A gives one device for each partition.
+std::vector<Accelerator> find_gpus(const Machine& machine, std::vector<std::string>& warnings);
 
 // RDMA devices by their OpenFabrics name and Slingshot interfaces, in PCI order.
 std::vector<Nic> find_nics(const Machine& machine);

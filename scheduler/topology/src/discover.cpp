@@ -39,7 +39,7 @@ Result<NodeTopology> discover_file(const DiscoverOptions& options) {
     if (machine->host.empty()) {
         machine->host = std::filesystem::path(options.xml_file).stem().string();
     }
-    std::vector<Accelerator> gpus = find_gpus(*machine);
+    std::vector<Accelerator> gpus = find_gpus(*machine, machine->warnings);
     return assemble(*std::move(machine), std::move(gpus), {}, options.device);
 }
 
@@ -56,7 +56,7 @@ Result<NodeTopology> discover_live(const DiscoverOptions& options) {
     machine.host = host_name();
     std::vector<Accelerator> gpus;
     if (with_devices) {
-        gpus = find_gpus(machine);
+        gpus = find_gpus(machine, machine.warnings);
         apply_drivers(root, options.nvml_library, machine, gpus);
         if (options.cuda_visible_devices) {
             apply_cuda_visible_devices(
