@@ -349,7 +349,10 @@ Result<int> run_job(RunRequest request) {
     MPITRAIN_TRY(EventLog events, EventLog::open(event_files, directory.id));
     events.emit("job.created");
     if (events.error()) {
-        return Error(*events.error()).mend("choose a place with room by --log-dir");
+        // Not resource_exhausted: to callers that means slots.
+        return Error(ErrorCode::io, events.error()->what())
+            .at(events.error()->where())
+            .mend("choose a place with room by --log-dir");
     }
     Job job(std::move(request), std::move(directory), std::move(events));
     return job.run();

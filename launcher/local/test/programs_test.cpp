@@ -1,0 +1,53 @@
+#include "mpitrain/local/programs.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace mpitrain::local {
+namespace {
+
+class Programs : public testing::Test {
+  protected:
+    void SetUp() override {
+        std::string pattern = testing::TempDir() + "programs-XXXXXX";
+        ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+        spec_.workdir = pattern;
+        std::ofstream(pattern + "/plain") << "text";
+        std::ofstream(pattern + "/runs") << "#!/bin/sh\n";
+        ASSERT_EQ(chmod((pattern + "/runs").c_str(), 0755), 0);
+    }
+    void TearDown() override { std::filesystem::remove_all(spec_.workdir); }
+
+    Result<void> check(const std::string& program,
+                       const EnvironmentMap& environment = {{"PATH", "/usr/bin:/bin"}}) {
+        spec_.groups = {
+            CommandGroup{.name = "default", .ranks = 1, .command = {program}, .env = {}}};
+        return check_programs(spec_, environment);
+    }
+    JobSpec spec_;
+};
+
+TEST_F(Programs, AreFoundFromTheWorkingDirectoryAndAlongPath) {
+    EXPECT_TRUE(check("./runs"));
+    EXPECT_TRUE(check("sh"));
+    EXPECT_TRUE(check("runs", {{"PATH", spec_.workdir}}));
+}
+
+TEST_F(Programs, MissingAndNotExecutableAreToldApart) {
+    EXPECT_EQ(check("./absent").error().code(), ErrorCode::not_found);
+    EXPECT_EQ(check("./plain").error().code(), ErrorCode::permission_denied);
+    EXPECT_EQ(check(spec_.workdir).error().code(), ErrorCode::not_found)
+        << "a directory is no program";
+    EXPECT_EQ(check("plain", {{"PATH", spec_.workdir}}).error().code(),
+              ErrorCode::permission_denied);
+}
+
+TEST_F(Programs, AForgottenDotSlashIsPointedOut) {
+    EXPECT_NE(check("runs").error().mend().find("./runs"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace mpitrain::local
