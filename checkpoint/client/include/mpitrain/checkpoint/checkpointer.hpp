@@ -3,16 +3,15 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "mpitrain/base/result.hpp"
+#include "mpitrain/checkpoint/attribute.hpp"
 #include "mpitrain/checkpoint/peers.hpp"
 #include "mpitrain/checkpoint/tensor.hpp"
 
@@ -42,10 +41,6 @@ struct LoadTensor {
     void* data = nullptr;
 };
 
-// A small named fact about a commit: the same on all ranks (rank 0's is kept).
-using Attribute = std::variant<bool, std::int64_t, double, std::string>;
-using Attributes = std::map<std::string, Attribute, std::less<>>;
-
 // Opaque bytes, such as a random generator's state or a position in the data.
 struct Blob {
     enum class Scope : std::uint8_t {
@@ -65,8 +60,9 @@ struct SaveExtras {
 // A commit that is visible and durable.
 struct Commit {
     std::uint64_t step = 0;
-    std::string path;              // DIR/step-<n>
-    std::uint64_t size_bytes = 0;  // of all files
+    std::string path;                   // DIR/step-<n>
+    std::uint64_t size_bytes = 0;       // of all files
+    std::vector<std::string> warnings;  // on rank 0: an old commit that could not be removed
 };
 
 // A blob of a commit, and the rank of the saving world that kept it; nullopt for a global one.
@@ -82,8 +78,9 @@ struct Restored {
     std::string path;
     int world_size = 0;  // the number of ranks that saved it
     Attributes attributes;
-    std::vector<RestoredBlob> blobs;   // of every rank that saved; each rank gets all of them
-    std::vector<std::string> skipped;  // newer commits that were damaged: "path: reason"
+    std::vector<RestoredBlob> blobs;  // of every rank that saved; each rank gets all of them
+    // What was wrong on the way: a newer commit that is damaged, a file that only other tools read.
+    std::vector<std::string> warnings;
 
     // The bytes under `name`: the global blob, or the one that `rank` kept. Null if there is none.
     [[nodiscard]] const std::vector<std::byte>* blob(std::string_view name,

@@ -58,6 +58,10 @@ std::optional<std::uint64_t> element_count(const std::vector<std::uint64_t>& ext
 // The block with the whole-tensor shorthand replaced by offsets of 0 and the extents of `shape`.
 Block resolved_block(const TensorSpec& spec);
 
+// Why a tensor or blob cannot have this name; empty when it can. A name is UTF-8 without control
+// characters, because JSON holds it, and an HDF5 path, so no part between '/' is empty or dots.
+std::string_view name_fault(std::string_view name);
+
 // A name, shape and block that can be stored. Errors: invalid_argument that names the tensor.
 Result<void> validate(const TensorSpec& spec);
 

@@ -1,0 +1,180 @@
+#include "mpitrain/checkpoint/checkpointer.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <random>
+#include <utility>
+
+#include "mpitrain/base/number.hpp"
+#include "mpitrain/checkpoint/hdf5_container.hpp"
+#include "mpitrain/checkpoint/loader.hpp"
+#include "mpitrain/checkpoint/saver.hpp"
+#include "mpitrain/posix/file_system.hpp"
+
+namespace mpitrain::checkpoint {
+namespace {
+
+std::string environment(const char* name) {
+    const char* value = std::getenv(name);
+    return value == nullptr ? "" : value;
+}
+
+// 96 random bits: no two commits anywhere share a name.
+std::string fresh_token() {
+    std::random_device device;
+    return fmt::format("{:08x}{:08x}{:08x}", device(), device(), device());
+}
+
+// Makes the directory and those above it. Only the last one's parent need be durable before a
+// commit, which syncs the directory it lies in, so each new name is synced here.
+Result<void> make_directories(FileSystem& files, const std::string& path) {
+    const auto status = files.status(path);
+    if (status) {
+        if (status->kind != FileKind::directory) {
+            return Error(ErrorCode::invalid_argument, "this is not a directory").at(path);
+        }
+        return {};
+    }
+    if (status.error().code() != ErrorCode::not_found) {
+        return Error(status.error());
+    }
+    const std::string parent = parent_path(path);
+    if (parent != path) {
+        MPITRAIN_TRY_VOID(make_directories(files, parent));
+    }
+    const auto made = files.make_directory(path);
+    if (!made && made.error().code() != ErrorCode::already_exists) {
+        return made;
+    }
+    return files.sync_directory(parent);
+}
+
+class PosixCheckpointer final : public Checkpointer {
+  public:
+    PosixCheckpointer(Options options, Peers& peers, std::string job, std::uint64_t attempt)
+        : files_(posix::make_file_system()),
+          container_(make_hdf5_container()),
+          world_{*files_,
+                 *container_,
+                 peers,
+                 [] { return std::chrono::system_clock::now(); },
+                 fresh_token,
+                 this_process(std::move(job), attempt),
+                 is_known_dead},
+          options_{std::move(options.directory),
+                   std::move(options.model),
+                   options.keep_last,
+                   options.deadline,
+                   options.hdf5_view},
+          saver_(make_saver(world_, options_)) {}
+    PosixCheckpointer(const PosixCheckpointer&) = delete;
+    PosixCheckpointer& operator=(const PosixCheckpointer&) = delete;
+    // A lease that cannot be given back is taken over from the dead process.
+    ~PosixCheckpointer() override { static_cast<void>(saver_->release()); }
+
+    // Each rank, for each may be on another machine; on a shared one, all but one find it there.
+    Result<void> prepare() { return make_directories(*files_, options_.directory); }
+
+    Result<Commit> save(std::uint64_t step,
+                        std::span<const SaveTensor> tensors,
+                        const SaveExtras& extras) override {
+        SaveInput input{.step = step,
+                        .contribution = {},
+                        .tensors = {},
+                        .blobs = {},
+                        .attributes = extras.attributes};
+        for (const SaveTensor& tensor : tensors) {
+            input.contribution.tensors.push_back(tensor.spec);
+            input.tensors.push_back(static_cast<const std::byte*>(tensor.data));
+        }
+        for (const Blob& blob : extras.blobs) {
+            input.contribution.blobs.push_back(
+                {blob.name, blob.scope == Blob::Scope::global, blob.bytes.size()});
+            input.blobs.push_back(blob.bytes.data());
+        }
+        MPITRAIN_TRY(Committed committed, saver_->save(input));
+        return Commit{
+            step, std::move(committed.path), committed.size_bytes, std::move(committed.warnings)};
+    }
+
+    Result<std::optional<Restored>> load_latest(std::span<const LoadTensor> tensors) override {
+        const Wanted wanted(tensors);
+        MPITRAIN_TRY(auto loaded, load_newest(world_, options_, wanted.specs, wanted.targets));
+        if (!loaded) {
+            return std::optional<Restored>();
+        }
+        return restored_from(*std::move(loaded));
+    }
+
+    Result<Restored> load(const std::string& path, std::span<const LoadTensor> tensors) override {
+        const Wanted wanted(tensors);
+        MPITRAIN_TRY(Loaded loaded,
+                     load_commit(world_, options_, path, wanted.specs, wanted.targets));
+        return restored_from(std::move(loaded));
+    }
+
+  private:
+    struct Wanted {
+        explicit Wanted(std::span<const LoadTensor> tensors) {
+            for (const LoadTensor& tensor : tensors) {
+                specs.push_back(tensor.spec);
+                targets.push_back(static_cast<std::byte*>(tensor.data));
+            }
+        }
+        std::vector<TensorSpec> specs;
+        std::vector<std::byte*> targets;
+    };
+
+    static Restored restored_from(Loaded loaded) {
+        Restored restored{.step = loaded.manifest.step,
+                          .path = std::move(loaded.path),
+                          .world_size = loaded.manifest.world_size,
+                          .attributes = std::move(loaded.manifest.attributes),
+                          .blobs = {},
+                          .warnings = std::move(loaded.warnings)};
+        for (std::size_t i = 0; i < loaded.blobs.size(); ++i) {
+            StoredBlob& stored = loaded.manifest.blobs[i];
+            restored.blobs.push_back(
+                {std::move(stored.name), stored.rank, std::move(loaded.blobs[i])});
+        }
+        return restored;
+    }
+
+    std::unique_ptr<FileSystem> files_;
+    std::unique_ptr<Container> container_;
+    Surroundings world_;
+    StoreOptions options_;
+    std::unique_ptr<Saver> saver_;
+};
+
+}  // namespace
+
+const std::vector<std::byte>* Restored::blob(std::string_view name, std::optional<int> rank) const {
+    const auto at = std::find_if(blobs.begin(), blobs.end(), [&](const RestoredBlob& blob) {
+        return blob.name == name && blob.rank == rank;
+    });
+    return at == blobs.end() ? nullptr : &at->bytes;
+}
+
+Result<std::unique_ptr<Checkpointer>> Checkpointer::open(Options options, Peers& peers) {
+    if (options.directory.empty()) {
+        return Error(ErrorCode::invalid_argument, "no checkpoint directory is given");
+    }
+    std::uint64_t attempt = 0;
+    if (const std::string text = environment("MPITRAIN_ATTEMPT"); !text.empty()) {
+        const auto parsed = parse_integer(text, 0, INT64_MAX);
+        if (!parsed) {
+            return Error(parsed.error()).at("MPITRAIN_ATTEMPT");
+        }
+        attempt = static_cast<std::uint64_t>(*parsed);
+    }
+    auto checkpointer = std::make_unique<PosixCheckpointer>(
+        std::move(options), peers, environment("MPITRAIN_JOB_ID"), attempt);
+    MPITRAIN_TRY_VOID(checkpointer->prepare());
+    return checkpointer;
+}
+
+}  // namespace mpitrain::checkpoint

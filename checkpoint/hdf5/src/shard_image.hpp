@@ -1,0 +1,13 @@
+#pragma once
+
+#include "mpitrain/checkpoint/container.hpp"
+
+namespace mpitrain::checkpoint::hdf5 {
+
+// Container::shard and Container::view, with the library's lock held by the caller.
+Result<ShardImage> make_shard_image(std::span<const DatasetPlan> datasets,
+                                    std::uint32_t block_bytes);
+Result<std::vector<std::byte>> make_view(std::span<const ViewTensor> tensors,
+                                         const Attributes& attributes);
+
+}  // namespace mpitrain::checkpoint::hdf5

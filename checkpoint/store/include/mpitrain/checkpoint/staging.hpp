@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdlib>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace mpitrain::checkpoint {
+
+// A few page-aligned buffers for direct transfers, touched once so that later use is warm.
+class Staging {
+  public:
+    static constexpr std::size_t buffer_bytes = 8 * 1024 * 1024;
+    static constexpr std::size_t buffer_count = 3;
+
+    Staging();
+    [[nodiscard]] std::span<std::byte> buffer(std::size_t index) const {
+        return {memory_.get() + index * buffer_bytes, buffer_bytes};
+    }
+
+  private:
+    struct Free {
+        void operator()(std::byte* memory) const { std::free(memory); }
+    };
+    std::unique_ptr<std::byte, Free> memory_;
+};
+
+}  // namespace mpitrain::checkpoint

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+
+#include "mpitrain/checkpoint/container.hpp"
+#include "mpitrain/checkpoint/lease.hpp"
+#include "mpitrain/checkpoint/peers.hpp"
+#include "mpitrain/seam/file_system.hpp"
+
+namespace mpitrain::checkpoint {
+
+// Everything a save or load asks of the world, so that a test can give it another. The references
+// must outlive whoever holds it.
+struct Surroundings {
+    FileSystem& files;
+    Container& container;
+    Peers& peers;
+    std::function<std::chrono::system_clock::time_point()> now;
+    std::function<std::string()> fresh_token;  // unique in all the world: hex digits
+    WriterIdentity self;
+    Lease::IsDead is_dead;
+};
+
+struct StoreOptions {
+    std::string directory;
+    std::string model;
+    std::uint32_t keep_last = 3;
+    std::chrono::milliseconds deadline = std::chrono::minutes(10);
+    bool hdf5_view = true;
+};
+
+}  // namespace mpitrain::checkpoint

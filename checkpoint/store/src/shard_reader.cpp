@@ -1,0 +1,138 @@
+#include "shard_reader.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "mpitrain/checkpoint/crc32c.hpp"
+#include "pipeline.hpp"
+
+namespace mpitrain::checkpoint {
+namespace {
+
+Error damaged(std::string what, const std::string& path) {
+    return Error(ErrorCode::data_loss, std::move(what)).at(path);
+}
+
+std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
+    return (value + unit - 1) / unit * unit;
+}
+
+}  // namespace
+
+Result<void> ShardReader::open(std::size_t shard) {
+    if (opened_.contains(shard)) {
+        return {};
+    }
+    const ShardFile& facts = manifest_.shards[shard];
+    const std::string path = join_path(directory_, facts.file);
+    // The table through the page cache, for it has no alignment; the rest past it.
+    auto table = files_.open(path, {});
+    if (!table) {
+        return table.error().code() == ErrorCode::not_found ? damaged("the file is missing", path)
+                                                            : Error(std::move(table).error());
+    }
+    MPITRAIN_TRY(const std::uint64_t size, (*table)->size_bytes());
+    if (size != facts.size_bytes) {
+        return damaged(fmt::format("the file has {} bytes, not {}", size, facts.size_bytes), path);
+    }
+    std::vector<std::uint32_t> sums(facts.table_bytes / sizeof(std::uint32_t));
+    MPITRAIN_TRY(const std::size_t got,
+                 (*table)->read(facts.table_offset, std::as_writable_bytes(std::span(sums))));
+    if (got != facts.table_bytes || crc32c(std::as_bytes(std::span(sums))) != facts.table_crc32c) {
+        return damaged("the checksum table does not match the manifest", path);
+    }
+    MPITRAIN_TRY(auto file, files_.open(path, {.mode = OpenMode::read, .direct = true}));
+    opened_.emplace(shard, Opened{std::move(file), std::move(sums)});
+    return {};
+}
+
+Result<void> ShardReader::fetch(const ReadRequest& request, std::span<std::byte> buffer) {
+    const Opened& opened = opened_.at(request.shard);
+    // A direct read past the end of the file must still ask for whole pages.
+    const auto asked = buffer.first(round_up(request.size_bytes, File::direct_alignment));
+    MPITRAIN_TRY(const std::size_t got, opened.file->read(request.offset, asked));
+    if (got < request.size_bytes) {
+        return damaged("the file ends early",
+                       join_path(directory_, manifest_.shards[request.shard].file));
+    }
+    return {};
+}
+
+void ShardReader::verify(const ReadRequest& request,
+                         std::span<std::byte> bytes,
+                         const OnBad& on_bad) {
+    const ShardFile& facts = manifest_.shards[request.shard];
+    const std::uint32_t block_bytes = manifest_.block_bytes;
+    // The table counts as zeros in the blocks it lies in.
+    const std::uint64_t begin = std::max(request.offset, facts.table_offset);
+    const std::uint64_t end =
+        std::min(request.offset + request.size_bytes, facts.table_offset + facts.table_bytes);
+    if (begin < end) {
+        std::memset(bytes.data() + (begin - request.offset), 0, end - begin);
+    }
+    std::vector<std::uint32_t> sums((bytes.size() + block_bytes - 1) / block_bytes);
+    crc32c_of_blocks(bytes, block_bytes, sums);
+    const std::uint64_t first = request.offset / block_bytes;
+    const std::vector<std::uint32_t>& wanted = opened_.at(request.shard).sums;
+    for (std::size_t block = 0; block < sums.size(); ++block) {
+        if (sums[block] != wanted[first + block]) {
+            on_bad(request.shard, (first + block) * block_bytes);
+        }
+    }
+}
+
+Result<void> ShardReader::run(const ReadPlan& plan,
+                              const OnBad& on_bad,
+                              const OnRequest& on_request) {
+    for (const ReadRequest& request : plan.requests) {
+        MPITRAIN_TRY_VOID(open(request.shard));
+        bytes_read_ += request.size_bytes;
+    }
+    const auto fetch_stage = [&](std::size_t item, std::span<std::byte> buffer) {
+        return fetch(plan.requests[item], buffer);
+    };
+    const auto use_stage = [&](std::size_t item, std::span<std::byte> buffer) -> Result<void> {
+        const ReadRequest& request = plan.requests[item];
+        const auto bytes = buffer.first(request.size_bytes);
+        verify(request, bytes, on_bad);
+        return on_request(request, bytes);
+    };
+    return Pipeline(staging_).run(plan.requests.size(), fetch_stage, use_stage);
+}
+
+Result<void> ShardReader::read(const ReadPlan& plan, std::span<std::byte* const> targets) {
+    std::optional<Error> bad;
+    const auto keep_first = [&](std::size_t shard, std::uint64_t offset) {
+        if (!bad) {
+            bad = damaged(fmt::format("the {} bytes from {} on do not match their checksum",
+                                      manifest_.block_bytes,
+                                      offset),
+                          join_path(directory_, manifest_.shards[shard].file));
+        }
+    };
+    const auto copy_out = [&](const ReadRequest& request,
+                              std::span<const std::byte> bytes) -> Result<void> {
+        if (bad) {
+            return *bad;
+        }
+        const auto copies = std::span(plan.copies).subspan(request.first_copy, request.copy_count);
+        for (const Copy& copy : copies) {
+            std::memcpy(targets[copy.target] + copy.target_offset,
+                        bytes.data() + copy.request_offset,
+                        copy.size_bytes);
+        }
+        return {};
+    };
+    return run(plan, keep_first, copy_out);
+}
+
+Result<void> ShardReader::check(const ReadPlan& plan, const OnBad& on_bad) {
+    return run(plan, on_bad, [](const ReadRequest&, std::span<const std::byte>) {
+        return Result<void>();
+    });
+}
+
+}  // namespace mpitrain::checkpoint

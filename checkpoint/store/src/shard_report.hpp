@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mpitrain/base/result.hpp"
+#include "mpitrain/checkpoint/manifest.hpp"
+#include "mpitrain/checkpoint/save_plan.hpp"
+
+namespace mpitrain::checkpoint {
+
+// What a rank tells rank 0 about the shard it has made durable.
+struct ShardReport {
+    ShardFile file;
+    std::vector<std::uint64_t> dataset_offsets;  // as in its ShardPlan
+};
+
+std::string encode(const ShardReport& report);
+
+// The manifest of a plan carried out: `reports` by rank, empty from those that wrote nothing. What
+// the plan does not know (step, world, …) is the caller's.
+Result<Manifest> manifest_of(const SavePlan& plan, const std::vector<std::string>& reports);
+
+}  // namespace mpitrain::checkpoint
