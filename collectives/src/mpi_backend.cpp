@@ -6,11 +6,13 @@
 #include "mpi_call.hpp"
 #include "mpi_wait.hpp"
 #include "mpitrain/collectives/mpi_interop.hpp"
+#include "tree_reduce.hpp"
 
 namespace mpitrain::collectives {
 
 namespace {
 
+constexpr std::size_t segment_bytes = std::size_t{8} << 20;
 constexpr std::size_t message_bytes_max = std::size_t{1} << 30;  // within MPI's int
 
 }  // namespace
@@ -30,7 +32,11 @@ Result<std::unique_ptr<Backend>> MpiBackend::open(MPI_Comm group,
 }
 
 MpiBackend::MpiBackend(MPI_Comm comm, int rank, int size, const CommunicatorOptions& options)
-    : comm_(comm), rank_(rank), size_(size), options_(options) {}
+    : comm_(comm),
+      rank_(rank),
+      size_(size),
+      options_(options),
+      tree_(*this, rank, size, segment_bytes) {}
 
 MpiBackend::~MpiBackend() {
     if (death_) {
@@ -71,14 +77,13 @@ Result<void> MpiBackend::wait(std::span<MPI_Request> requests, std::string_view 
     return {};
 }
 
-std::byte* MpiBackend::scratch(std::size_t bytes) {
-    if (scratch_.size() < bytes) {
-        scratch_.resize(bytes);
-    }
-    return scratch_.data();
+Result<void> MpiBackend::transfer(std::span<const Outgoing> outgoing,
+                                  std::span<const Incoming> incoming,
+                                  std::string_view call) {
+    return exchange(outgoing, incoming, collective_tag, call);
 }
 
-Result<void> MpiBackend::transfer(std::span<const Outgoing> outgoing,
+Result<void> MpiBackend::exchange(std::span<const Outgoing> outgoing,
                                   std::span<const Incoming> incoming,
                                   int tag,
                                   std::string_view call) {
@@ -108,6 +113,29 @@ Result<void> MpiBackend::transfer(std::span<const Outgoing> outgoing,
     return wait(requests, call);
 }
 
+Result<void> MpiBackend::combine(
+    const Pieces& pieces, std::size_t count, DataType type, ReduceOp op, void* out) {
+    std::vector<const void*> each;
+    for (int r = 0; r < pieces.ranks; ++r) {
+        each.push_back(pieces.received + static_cast<std::size_t>(r) * pieces.stride);
+    }
+    each[static_cast<std::size_t>(pieces.own)] = pieces.own_data;
+    reduce_tree(each, count, type, op, out);
+    return {};
+}
+
+Result<void> MpiBackend::copy(void* to, const void* from, std::size_t bytes) {
+    std::memcpy(to, from, bytes);
+    return {};
+}
+
+Result<std::byte*> MpiBackend::scratch(std::size_t bytes) {
+    if (scratch_.size() < bytes) {
+        scratch_.resize(bytes);
+    }
+    return scratch_.data();
+}
+
 Result<void> MpiBackend::broadcast(Buffer data, int root) {
     const std::size_t most = message_bytes_max / size_bytes(data.type);
     return in_segments(data.count, most, [&](std::size_t begin, std::size_t count) -> Result<void> {
@@ -121,52 +149,11 @@ Result<void> MpiBackend::broadcast(Buffer data, int root) {
     });
 }
 
-Result<void> MpiBackend::allgather(ConstBuffer send, Buffer recv) {
-    std::byte* own = at(recv, static_cast<std::size_t>(rank_) * send.count);
-    if (own != send.data) {
-        std::memcpy(own, send.data, send.bytes());
-    }
-    std::vector<Slice> slices;
-    for (int r = 0; r < size_; ++r) {
-        slices.push_back({static_cast<std::size_t>(r) * send.count, send.count});
-    }
-    return spread_slices(recv, slices, "allgather");
-}
-
-Result<void> MpiBackend::spread_slices(Buffer data,
-                                       std::span<const Slice> slices,
-                                       std::string_view call) {
-    std::vector<Outgoing> outgoing;
-    std::vector<Incoming> incoming;
-    const Slice own = slices[static_cast<std::size_t>(rank_)];
-    for (int d = 1; d < size_; ++d) {
-        const Slice theirs = slices[static_cast<std::size_t>(peer(d))];
-        outgoing.push_back({peer(d), at(data, own.begin), own.count * size_bytes(data.type)});
-        incoming.push_back({peer(d), at(data, theirs.begin), theirs.count * size_bytes(data.type)});
-    }
-    return transfer(outgoing, incoming, collective_tag, call);
-}
-
-Result<void> MpiBackend::all_to_all(ConstBuffer send, Buffer recv) {
-    const std::size_t count = send.count / static_cast<std::size_t>(size_);
-    const std::size_t bytes = count * size_bytes(send.type);
-    std::vector<Outgoing> outgoing;
-    std::vector<Incoming> incoming;
-    for (int d = 1; d < size_; ++d) {
-        const std::size_t begin = static_cast<std::size_t>(peer(d)) * count;
-        outgoing.push_back({peer(d), at(send, begin), bytes});
-        incoming.push_back({peer(d), at(recv, begin), bytes});
-    }
-    const std::size_t own = static_cast<std::size_t>(rank_) * count;
-    std::memcpy(at(recv, own), at(send, own), bytes);
-    return transfer(outgoing, incoming, collective_tag, "all_to_all");
-}
-
 Result<void> MpiBackend::send_recv(ConstBuffer data, int to, Buffer into, int from) {
     const Outgoing out{to, at(data, 0), data.bytes()};
     const Incoming in{from, at(into, 0), into.bytes()};
     const std::string_view call = into.count == 0 ? "send" : data.count == 0 ? "recv" : "send_recv";
-    return transfer(
+    return exchange(
         {&out, data.count > 0 ? 1U : 0U}, {&in, into.count > 0 ? 1U : 0U}, message_tag, call);
 }
 
