@@ -16,9 +16,12 @@ using wire::Ended;
 // core can swap that much.
 constexpr std::int64_t tie_ns = 20'000'000;
 
+bool clean(const Ended& ended) {
+    return ended.how == Ended::How::exited && ended.code == 0;
+}
+
 bool failed(const Ended& ended) {
-    const bool clean = ended.how == Ended::How::exited && ended.code == 0;
-    return !clean && !ended.by_us;
+    return !clean(ended) && !ended.by_us;
 }
 
 bool missing_library(const Ended& ended) {
@@ -112,6 +115,9 @@ void fill_from_engine(const Evidence& evidence, Verdict& verdict) {
     verdict.first_seen_ns = evidence.now_ns;
     const RankEnd* last_clean = nullptr;
     for (const RankEnd& end : evidence.ends) {
+        if (!clean(end.ended)) {
+            continue;  // ended by the engine's death, through its agent's hand
+        }
         const bool named = evidence.engine.improper_rank == end.rank;
         if (named || last_clean == nullptr || end.ended.time_ns > last_clean->ended.time_ns) {
             last_clean = &end;

@@ -116,6 +116,15 @@ TEST(Verdict, ADeadEngineIsNobodysFault) {
     EXPECT_EQ(exit_code(verdict), 125);
 }
 
+TEST(Verdict, RanksThatADyingEngineTookAlongAreNoCleanEnds) {
+    Ended taken = signaled(SIGKILL);
+    taken.how = Ended::How::agent_lost;
+    taken.by_us = true;
+    const Verdict verdict = judge({.ends = {end_of(1, taken, 1)}, .engine_stopping = true});
+    EXPECT_EQ(verdict.cause, Cause::engine_lost);
+    EXPECT_EQ(exit_code(verdict), 125);
+}
+
 TEST(Verdict, AFailureNeverComesOutAsSuccess) {
     EXPECT_EQ(exit_code(judge({.ends = {end_of(0, exited(256), 1)}})), 1);
 }
