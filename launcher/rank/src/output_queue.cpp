@@ -124,21 +124,19 @@ std::string OutputQueue::take(std::uint64_t limit) {
     if (want == 0) {
         return {};
     }
-    std::string piece = peek(want);
+    std::string piece = peek(std::min<std::size_t>(want + 1, ready));
     if (piece.empty()) {
         return take(limit);  // the file was cut short; what is left is a gap to tell
     }
-    if (want < ready) {  // cut at a line end, at best not within "\r\n"
-        std::size_t last = piece.find_last_of("\n\r");
-        if (last == want - 1 && piece[last] == '\r' && last > 0) {
-            const std::size_t before = piece.find_last_of("\n\r", last - 1);
-            last = before == std::string::npos ? last : before;
+    if (piece.size() > want) {  // there is more: cut at a line end, not within "\r\n"
+        std::size_t last = piece.find_last_of("\n\r", want - 1);
+        if (last == want - 1 && piece[last] == '\r' && piece[want] == '\n') {
+            last = last == 0 ? std::string::npos : piece.find_last_of("\n\r", last - 1);
         }
-        if (last != std::string::npos) {
-            piece.resize(last + 1);
-        } else if (want < piece_bytes_max) {
+        if (last == std::string::npos && want < piece_bytes_max) {
             return {};
         }
+        piece.resize(last == std::string::npos ? want : last + 1);
     }
     advance(piece.size());
     return piece;

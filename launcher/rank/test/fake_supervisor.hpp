@@ -1,0 +1,98 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mpitrain/wire/message.hpp"
+#include "posix.hpp"
+
+namespace mpitrain::rank {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// One connection of an agent or a guard, seen from the supervisor.
+class Peer {
+  public:
+    explicit Peer(UniqueFd socket) : socket_(std::move(socket)) {}
+
+    void send(const wire::Message& message);
+    void close() { socket_.reset(); }
+    // The next message of type M; what comes before it is passed over, but output is collected.
+    // Fails the test after `limit`.
+    template <typename M>
+    M expect(milliseconds limit = seconds(10)) {
+        const TimePoint deadline = Clock::now() + limit;
+        while (auto message = receive(deadline)) {
+            if (auto* wanted = std::get_if<M>(&*message)) {
+                return std::move(*wanted);
+            }
+        }
+        ADD_FAILURE() << "no such message came: " << typeid(M).name();
+        return {};
+    }
+    // The next message of any type, or nullopt when the connection ended or the deadline has
+    // passed.
+    std::optional<wire::Message> receive(TimePoint deadline);
+    // Waits until this much of standard output has come.
+    void expect_output(const std::string& text);
+
+    std::string out;
+    std::string err;
+    std::vector<std::string> out_pieces;
+
+  private:
+    UniqueFd socket_;
+    wire::Decoder decoder_;
+};
+
+// A test's place: a directory, a supervisor's socket, and the promise that in the end no process of
+// the test is left. The test process plays the engine: it is the parent of mpitrain-rank.
+class RankTest : public testing::Test {
+  protected:
+    RankTest();
+    ~RankTest() override;
+
+    // Starts mpitrain-rank as the engine would. `prepare` runs in the child before it is executed.
+    pid_t launch(const std::function<void()>& prepare = [] {});
+    Peer accept();
+    // Both, and Hello.
+    Peer connect(const std::function<void()>& prepare = [] {});
+    // An order to run test_program with these arguments.
+    wire::Start order(std::vector<std::string> arguments);
+    // Connects, orders, gives ample credit, waits for the end of all and releases. The usual course
+    // of things.
+    wire::Ended run(const wire::Start& start);
+    wire::Ended run(std::vector<std::string> arguments) { return run(order(std::move(arguments))); }
+    // Waits for mpitrain-rank itself; returns its wait status.
+    int wait_for_rank(milliseconds limit = seconds(10));
+
+    // Living processes with this test's marker in their environment; zombies count as dead.
+    std::vector<pid_t> marked_processes() const;
+    void expect_nothing_left(milliseconds limit = seconds(5));
+    std::string file(const std::string& name) const;  // its content
+
+    std::filesystem::path directory;
+    std::string marker;
+    pid_t rank_process = 0;
+    std::string out;  // of the last run()
+    std::string err;
+
+  private:
+    UniqueFd listener_;
+};
+
+std::string test_program();
+std::string rank_program();
+
+// Polls `condition` until it holds or the limit is over.
+bool eventually(const std::function<bool()>& condition, milliseconds limit = seconds(10));
+
+}  // namespace mpitrain::rank
