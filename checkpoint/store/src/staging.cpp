@@ -1,7 +1,5 @@
 #include "mpitrain/checkpoint/staging.hpp"
 
-#include <cstring>
-
 #include "mpitrain/base/assert.hpp"
 
 namespace mpitrain::checkpoint {
@@ -10,7 +8,6 @@ Staging::Staging() {
     constexpr std::size_t huge_page = 2 * 1024 * 1024;
     void* memory = std::aligned_alloc(huge_page, buffer_count * buffer_bytes);
     MPITRAIN_ASSERT(memory != nullptr);
-    std::memset(memory, 0, buffer_count * buffer_bytes);
     memory_.reset(static_cast<std::byte*>(memory));
 }
 

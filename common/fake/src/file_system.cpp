@@ -88,6 +88,13 @@ void settle(Node& node, Random* random, std::set<const Node*>& seen) {
 // The life of one mount: dead once its process, or the machine, is.
 struct Process {
     bool dead = false;
+    std::function<void()> on_killed;
+
+    void kill() {
+        if (!std::exchange(dead, true) && on_killed) {
+            on_killed();
+        }
+    }
 };
 
 class MemoryDisk;
@@ -116,7 +123,7 @@ class MemoryFile final : public File {
 
 class MemoryDisk final : public Disk {
   public:
-    std::unique_ptr<FileSystem> mount() override;
+    std::unique_ptr<FileSystem> mount(std::function<void()> on_killed) override;
 
     void plan(std::optional<FaultPlan> plan) override {
         const std::lock_guard guard(mutex_);
@@ -136,11 +143,18 @@ class MemoryDisk final : public Disk {
         Random random(seed.value_or(0));
         settle(*root_, seed ? &random : nullptr, seen);
     }
-    void corrupt(const std::string& path, std::uint64_t offset, std::uint8_t mask) override {
+    [[nodiscard]] std::vector<std::byte> content(const std::string& path) const override {
         const std::lock_guard guard(mutex_);
         const NodePtr node = find(path);
-        MPITRAIN_ASSERT(node && offset < node->data.size());
-        node->data[static_cast<std::size_t>(offset)] ^= std::byte{mask};
+        MPITRAIN_ASSERT(node && !node->directory);
+        return node->data;
+    }
+    void replace(const std::string& path, std::vector<std::byte> content) override {
+        const std::lock_guard guard(mutex_);
+        const NodePtr node = find(path);
+        MPITRAIN_ASSERT(node && !node->directory);
+        node->data = content;
+        node->synced_data = std::move(content);
     }
 
     // Counts one call, gives the planned fault its turn, and runs `effect(half)` unless the fault
@@ -162,7 +176,7 @@ class MemoryDisk final : public Disk {
         if (plan_->takes_effect) {
             static_cast<void>(effect(true));
         }
-        process.dead = true;
+        process.kill();
         if (plan_->fault == Fault::kill_machine) {
             kill_all();
         }
@@ -200,7 +214,7 @@ class MemoryDisk final : public Disk {
   private:
     void kill_all() {
         for (const auto& process : processes_) {
-            process->dead = true;
+            process->kill();
         }
     }
 
@@ -413,8 +427,9 @@ class MemoryFileSystem final : public FileSystem {
     std::shared_ptr<Process> process_;
 };
 
-std::unique_ptr<FileSystem> MemoryDisk::mount() {
+std::unique_ptr<FileSystem> MemoryDisk::mount(std::function<void()> on_killed) {
     auto process = std::make_shared<Process>();
+    process->on_killed = std::move(on_killed);
     const std::lock_guard guard(mutex_);
     processes_.push_back(process);
     return std::make_unique<MemoryFileSystem>(*this, std::move(process));

@@ -8,7 +8,8 @@
 
 namespace mpitrain::checkpoint {
 
-// A few page-aligned buffers for direct transfers, touched once so that later use is warm.
+// A few page-aligned buffers for direct transfers. Pages come into being on first use, so a small
+// checkpoint takes little, and stay warm for the next.
 class Staging {
   public:
     static constexpr std::size_t buffer_bytes = 8 * 1024 * 1024;

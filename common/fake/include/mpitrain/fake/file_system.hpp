@@ -1,9 +1,12 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "mpitrain/seam/file_system.hpp"
 
@@ -28,16 +31,18 @@ struct FaultPlan {
 class Disk {
   public:
     virtual ~Disk() = default;
-    // A process's view of the disk; must not outlive it.
-    virtual std::unique_ptr<FileSystem> mount() = 0;
+    // A process's view of the disk; must not outlive it. `on_killed` is called, with the disk's
+    // lock held, when a fault ends the process, so that a test can end the rest of it too.
+    virtual std::unique_ptr<FileSystem> mount(std::function<void()> on_killed = {}) = 0;
     virtual void plan(std::optional<FaultPlan> plan) = 0;
     [[nodiscard]] virtual std::uint64_t calls() const = 0;
     // Power loss: of what was not synced, all is dropped (no seed), or a random part: single pages
     // of files, and the first few of each directory's changes, as a journal would keep them. Open
     // files and old mounts are dead; mount again. The fault plan is cleared.
     virtual void crash(std::optional<std::uint64_t> seed) = 0;
-    // Flips bits, for tests of corruption: file[offset] ^= mask.
-    virtual void corrupt(const std::string& path, std::uint64_t offset, std::uint8_t mask) = 0;
+    // What a file holds, and damage to it: behind every mount's back, synced, uncounted.
+    virtual std::vector<std::byte> content(const std::string& path) const = 0;
+    virtual void replace(const std::string& path, std::vector<std::byte> content) = 0;
 };
 
 std::unique_ptr<Disk> make_disk();

@@ -1,0 +1,128 @@
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <tuple>
+
+#include "mpitrain/checkpoint/catalog.hpp"
+#include "mpitrain/checkpoint/retention.hpp"
+#include "world.hpp"
+
+// A fault at each single call of a save: whatever happens, what is visible is whole, nothing that
+// was committed is lost, and the next life goes on.
+namespace mpitrain::checkpoint {
+namespace {
+
+using test::World;
+
+struct Case {
+    const char* name;
+    fake::Fault fault;
+    int errno_value;
+    bool takes_effect;
+    std::optional<std::uint64_t> seed;  // of the power loss that follows; nullopt drops all
+};
+
+constexpr Case cases[] = {
+    {"Eio", fake::Fault::fail, EIO, false, {}},
+    {"DiskFull", fake::Fault::fail, ENOSPC, false, {}},
+    {"KillBefore", fake::Fault::kill_process, 0, false, {}},
+    {"KillAfter", fake::Fault::kill_process, 0, true, {}},
+    {"PowerLossDropsAll", fake::Fault::kill_machine, 0, true, {}},
+    {"PowerLossKeepsSome", fake::Fault::kill_machine, 0, true, 1},
+    {"PowerLossKeepsOthers", fake::Fault::kill_machine, 0, false, 2},
+};
+
+class CrashAtEveryCall : public testing::TestWithParam<std::tuple<int, Case>> {
+  protected:
+    // Everything that is shown verifies.
+    static void expect_visible_is_whole(fake::Disk& disk) {
+        const auto files = disk.mount();
+        const auto commits = list_commits(*files, "/run");
+        ASSERT_TRUE(commits) << commits.error().text();
+        EXPECT_FALSE(commits->empty());
+        for (const CommitDirectory& commit : *commits) {
+            const auto verified = verify_commit(*files, commit.path, {});
+            ASSERT_TRUE(verified) << verified.error().text();
+            EXPECT_TRUE(verified->bad.empty()) << commit.path;
+        }
+    }
+    static void expect_no_leftovers(fake::Disk& disk) {
+        const auto leftovers = list_leftovers(*disk.mount(), "/run");
+        ASSERT_TRUE(leftovers);
+        EXPECT_TRUE(leftovers->empty());
+    }
+
+    // One life with a fault at its `call`-th call. False when the save made fewer calls.
+    bool run(std::uint64_t call) {
+        const auto& [ranks, now] = GetParam();
+        const auto disk = fake::make_disk();
+        test::make_run_directory(*disk);
+        {
+            World first(*disk, ranks);
+            const auto outcome = first.save(1);
+            EXPECT_TRUE(outcome.all_ok()) << outcome.text();
+        }
+        bool saved = false;
+        bool hit = false;
+        {
+            World second(*disk, ranks);
+            disk->plan(fake::FaultPlan{.at_call = disk->calls() + call,
+                                       .fault = now.fault,
+                                       .errno_value = now.errno_value,
+                                       .takes_effect = now.takes_effect});
+            const std::uint64_t at = disk->calls() + call;
+            const auto outcome = second.save(2);
+            hit = disk->calls() >= at;
+            saved = outcome.any_ok();
+            if (now.fault == fake::Fault::fail) {
+                EXPECT_EQ(outcome.all_ok(), saved) << outcome.text();
+                disk->plan({});
+                if (!saved && hit) {
+                    // The same life goes on and may save again.
+                    const auto again = second.save(3);
+                    EXPECT_TRUE(again.all_ok()) << again.text();
+                    EXPECT_EQ(second.load(), "3");
+                    return hit;
+                }
+            }
+        }
+        if (now.fault == fake::Fault::kill_machine) {
+            disk->crash(now.seed);
+        }
+        disk->plan({});
+        expect_visible_is_whole(*disk);
+        World third(*disk, 1);  // another number of ranks
+        const std::string loaded = third.load();
+        EXPECT_TRUE(loaded == "2" || (loaded == "1" && !saved)) << loaded;
+        EXPECT_TRUE(third.warnings.empty());
+        const auto after = third.save(3);
+        EXPECT_TRUE(after.all_ok()) << after.text();
+        expect_no_leftovers(*disk);
+        disk->crash({});
+        EXPECT_EQ(World(*disk, ranks).load(), "3");
+        return hit;
+    }
+};
+
+TEST_P(CrashAtEveryCall, NothingTornNothingLost) {
+    std::uint64_t call = 1;
+    while (run(call)) {
+        ++call;
+        ASSERT_LT(call, 1000U);
+        if (HasFailure()) {
+            FAIL() << "with the fault at call " << call - 1;
+        }
+    }
+    EXPECT_GT(call, 25U);  // the save has this many calls at least
+}
+
+INSTANTIATE_TEST_SUITE_P(Faults,
+                         CrashAtEveryCall,
+                         testing::Combine(testing::Values(1, 2, 4), testing::ValuesIn(cases)),
+                         [](const auto& one) {
+                             return std::string(std::get<1>(one.param).name) +
+                                    std::to_string(std::get<0>(one.param));
+                         });
+
+}  // namespace
+}  // namespace mpitrain::checkpoint

@@ -1,0 +1,268 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "mpitrain/checkpoint/hdf5_container.hpp"
+#include "mpitrain/checkpoint/loader.hpp"
+#include "mpitrain/checkpoint/saver.hpp"
+#include "mpitrain/fake/file_system.hpp"
+
+// Ranks as threads on one fake disk.
+namespace mpitrain::checkpoint::test {
+
+// Where the threads meet. A rank that dies breaks it, as a lost process breaks MPI.
+class Meeting {
+  public:
+    explicit Meeting(int size) : words_(static_cast<std::size_t>(size)) {}
+
+    void leave() {
+        const std::lock_guard guard(mutex_);
+        broken_ = true;
+        changed_.notify_all();
+    }
+
+    Result<std::vector<std::string>> exchange(int rank,
+                                              std::string mine,
+                                              std::chrono::milliseconds deadline) {
+        std::unique_lock lock(mutex_);
+        const auto round = round_;
+        words_[static_cast<std::size_t>(rank)] = std::move(mine);
+        if (++arrived_ == words_.size()) {
+            all_ = words_;
+            arrived_ = 0;
+            ++round_;
+            changed_.notify_all();
+        }
+        const bool came =
+            changed_.wait_for(lock, deadline, [&] { return round_ != round || broken_; });
+        if (round_ == round || broken_) {
+            broken_ = true;
+            return Error(came ? ErrorCode::unavailable : ErrorCode::deadline_exceeded,
+                         "a rank is gone");
+        }
+        return all_;
+    }
+
+  private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::vector<std::string> words_;
+    std::vector<std::string> all_;
+    std::size_t arrived_ = 0;
+    std::uint64_t round_ = 0;
+    bool broken_ = false;
+};
+
+class ThreadPeer final : public Peers {
+  public:
+    ThreadPeer(Meeting& meeting, int rank, int size)
+        : meeting_(meeting), rank_(rank), size_(size) {}
+    [[nodiscard]] int rank() const override { return rank_; }
+    [[nodiscard]] int size() const override { return size_; }
+    Result<std::vector<std::string>> exchange(std::string mine,
+                                              std::chrono::milliseconds deadline) override {
+        return meeting_.exchange(rank_, std::move(mine), deadline);
+    }
+
+  private:
+    Meeting& meeting_;
+    int rank_;
+    int size_;
+};
+
+// The state that a world of any size trains: every value follows from the step and its index.
+struct State {
+    static constexpr std::uint64_t rows = 301;
+    static constexpr std::uint64_t columns = 64;  // so that "w" is above the pool's limit
+
+    // The rows of "w" that a rank holds: uneven, and none at all on the last of many.
+    static std::pair<std::uint64_t, std::uint64_t> rows_of(int rank, int size) {
+        const auto r = static_cast<std::uint64_t>(rank);
+        const auto n = static_cast<std::uint64_t>(size);
+        return {rows * r / n, rows * (r + 1) / n};
+    }
+
+    State(int rank, int size) : begin(rows_of(rank, size).first), end(rows_of(rank, size).second) {
+        w.resize((end - begin) * columns);
+    }
+    void fill(std::uint64_t step) {
+        for (std::size_t i = 0; i < w.size(); ++i) {
+            w[i] = static_cast<float>(step * 1000) + static_cast<float>(begin * columns + i);
+        }
+        for (std::size_t i = 0; i < bias.size(); ++i) {
+            bias[i] = static_cast<double>(step) + 0.25 * static_cast<double>(i);
+        }
+        count = static_cast<std::int64_t>(step);
+        random.assign(33, std::byte{static_cast<unsigned char>(step)});
+    }
+    [[nodiscard]] Contribution contribution() const {
+        return {{{"layer/w", DType::float32, {rows, columns}, {{begin, 0}, {end - begin, columns}}},
+                 {"layer/bias", DType::float64, {bias.size()}, {}},
+                 {"count", DType::int64, {}, {}}},
+                {{"random", false, random.size()}}};
+    }
+    template <typename Byte, typename Self>
+    static std::vector<Byte*> pointers(Self& self) {
+        return {reinterpret_cast<Byte*>(self.w.data()),
+                reinterpret_cast<Byte*>(self.bias.data()),
+                reinterpret_cast<Byte*>(&self.count)};
+    }
+    bool operator==(const State&) const = default;
+
+    std::uint64_t begin;
+    std::uint64_t end;
+    std::vector<float> w;
+    std::array<double, 5> bias{};
+    std::int64_t count = 0;
+    std::vector<std::byte> random;
+};
+
+struct SaveOutcome {
+    std::vector<Result<Committed>> ranks;
+    [[nodiscard]] bool all_ok() const {
+        return std::all_of(ranks.begin(), ranks.end(), [](const auto& r) { return r.has_value(); });
+    }
+    [[nodiscard]] bool any_ok() const {
+        return std::any_of(ranks.begin(), ranks.end(), [](const auto& r) { return r.has_value(); });
+    }
+    [[nodiscard]] std::string text() const {
+        std::string text;
+        for (const auto& rank : ranks) {
+            text += rank ? "ok; " : rank.error().text() + "; ";
+        }
+        return text;
+    }
+};
+
+// One life of a job: its ranks start, save and load, and end.
+class World {
+  public:
+    World(fake::Disk& disk, int size, StoreOptions options = default_options())
+        : size_(size), options_(std::move(options)), container_(make_hdf5_container()) {
+        meeting_ = std::make_shared<Meeting>(size);
+        for (int rank = 0; rank < size; ++rank) {
+            files_.push_back(disk.mount([meeting = meeting_] { meeting->leave(); }));
+            peers_.push_back(std::make_unique<ThreadPeer>(*meeting_, rank, size));
+            savers_.push_back(make_saver(surroundings(rank), options_));
+        }
+    }
+
+    static StoreOptions default_options() {
+        return {
+            .directory = "/run", .model = "", .keep_last = 1, .deadline = std::chrono::seconds(20)};
+    }
+
+    SaveOutcome save(std::uint64_t step) {
+        SaveOutcome outcome;
+        outcome.ranks.resize(static_cast<std::size_t>(size_), Error(ErrorCode::internal, "unset"));
+        each_rank([&](int rank) {
+            State state(rank, size_);
+            state.fill(step);
+            outcome.ranks[static_cast<std::size_t>(rank)] =
+                savers_[static_cast<std::size_t>(rank)]->save(
+                    {step,
+                     state.contribution(),
+                     State::pointers<const std::byte>(state),
+                     {state.random.data()},
+                     {{"loss", 1.0 / static_cast<double>(step)}}});
+        });
+        return outcome;
+    }
+
+    // The step that all ranks loaded right, by every value; an error's text, or what is wrong.
+    std::string load() {
+        std::vector<std::string> found(static_cast<std::size_t>(size_));
+        each_rank([&](int rank) { found[static_cast<std::size_t>(rank)] = load_one(rank); });
+        for (const std::string& one : found) {
+            if (one != found.front()) {
+                return "the ranks disagree: " + one + " and " + found.front();
+            }
+        }
+        return found.front();
+    }
+
+    void release() {
+        each_rank([&](int rank) {
+            static_cast<void>(savers_[static_cast<std::size_t>(rank)]->release());
+        });
+    }
+
+    Surroundings surroundings(int rank) {
+        const auto at = static_cast<std::size_t>(rank);
+        return {*files_[at],
+                *container_,
+                *peers_[at],
+                [] { return std::chrono::system_clock::time_point(); },
+                [] { return "t" + std::to_string(++tokens()); },
+                {.job = "",
+                 .attempt = 0,
+                 .host_name = "node",
+                 .host = "h",
+                 .process = 1,
+                 .process_start = 1},
+                [](const WriterIdentity&) { return true; }};
+    }
+    FileSystem& files(int rank) { return *files_[static_cast<std::size_t>(rank)]; }
+    std::vector<std::string> warnings;  // of the last load, on rank 0
+
+  private:
+    static std::atomic<std::uint64_t>& tokens() {
+        static std::atomic<std::uint64_t> count = 0;
+        return count;
+    }
+
+    template <typename Work>
+    void each_rank(Work work) {
+        std::vector<std::jthread> threads;
+        for (int rank = 0; rank < size_; ++rank) {
+            threads.emplace_back([&work, rank] { work(rank); });
+        }
+    }
+
+    std::string load_one(int rank) {
+        Surroundings around = surroundings(rank);
+        State back(rank, size_);
+        const auto loaded = load_newest(
+            around, options_, back.contribution().tensors, State::pointers<std::byte>(back));
+        if (!loaded) {
+            return std::string(to_string(loaded.error().code()));
+        }
+        if (!*loaded) {
+            return "nothing";
+        }
+        if (rank == 0) {
+            warnings = (*loaded)->warnings;
+        }
+        State wanted(rank, size_);
+        wanted.fill((*loaded)->manifest.step);
+        back.random = (*loaded)->blobs.front();
+        return back == wanted ? std::to_string((*loaded)->manifest.step) : "wrong values";
+    }
+
+    int size_;
+    StoreOptions options_;
+    std::unique_ptr<Container> container_;
+    std::shared_ptr<Meeting> meeting_;
+    std::vector<std::unique_ptr<FileSystem>> files_;
+    std::vector<std::unique_ptr<ThreadPeer>> peers_;
+    std::vector<std::unique_ptr<Saver>> savers_;
+};
+
+// An empty, durable checkpoint directory.
+inline void make_run_directory(fake::Disk& disk) {
+    const auto files = disk.mount();
+    static_cast<void>(files->make_directory("/run"));
+    static_cast<void>(files->sync_directory("/"));
+}
+
+}  // namespace mpitrain::checkpoint::test
