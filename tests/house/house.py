@@ -26,6 +26,8 @@ MAY_KNOW = [
     ("common/base", []),
     ("common/model", ["common/base"]),
     ("common/seam", ["common/base", "common/model"]),
+    ("common/settings", ["common/base", "common/model"]),
+    ("common/jobfile", ["common/base", "common/model", "common/settings"]),
     ("common/*", COMMON),
     # The pure cores.
     ("scheduler/core", ["common/base", "common/model"]),
@@ -36,7 +38,7 @@ MAY_KNOW = [
     ("launcher/wire", ["common/base", "common/model", "launcher/client"]),
     ("launcher/rank", ["common/base", "launcher/wire", "launcher/client"]),
     ("scheduler/*", COMMON + ["common/settings", "scheduler/*"]),
-    ("launcher/*", COMMON + ["common/settings", "launcher/*", "scheduler/core", "scheduler/topology", "checkpoint/*"]),
+    ("launcher/*", COMMON + ["common/settings", "common/jobfile", "launcher/*", "scheduler/core", "scheduler/topology", "checkpoint/*"]),
     ("collectives*", COMMON + ["collectives*"]),
     ("checkpoint/*", COMMON + ["checkpoint/*"]),
     ("slurm*", COMMON + ["scheduler/*", "launcher/*", "slurm*"]),
