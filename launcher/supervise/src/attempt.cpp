@@ -7,6 +7,7 @@
 #include <csignal>
 
 #include "event_log.hpp"
+#include "mpitrain/base/duration.hpp"
 
 namespace mpitrain {
 
@@ -200,12 +201,33 @@ void Attempt::conclude() {
                                    members_.size(),
                                    std::chrono::seconds(launch_deadline).count());
     }
-    outcome_.verdict = judge({.ends = ends_,
-                              .engine = report_,
-                              .engine_stopping = engine_stopping_,
-                              .engine_dead = !engine_->running() || phase_ == Phase::launching,
-                              .alive = alive(),
-                              .now_ns = realtime_ns()});
+    end_with(judge({.ends = ends_,
+                    .engine = report_,
+                    .engine_stopping = engine_stopping_,
+                    .engine_dead = !engine_->running() || phase_ == Phase::launching,
+                    .alive = alive(),
+                    .now_ns = realtime_ns()}));
+}
+
+void Attempt::give_up_on(Rank rank, Nanoseconds pause) {
+    if (phase_ != Phase::running) {
+        return;
+    }
+    Verdict verdict;
+    verdict.rank = rank;
+    verdict.host = member(rank).host;
+    verdict.cause = Cause::hung;
+    verdict.first_seen_ns = realtime_ns();
+    verdict.detail = fmt::format("no progress for {}", format_duration(pause));
+    verdict.victims = alive();
+    std::erase(verdict.victims, rank);
+    end_with(std::move(verdict));
+}
+
+void Attempt::end_with(Verdict verdict) {
+    phase_timer_.cancel();
+    nudge_timer_.cancel();
+    outcome_.verdict = std::move(verdict);
     constexpr auto grace =
         300ms;  // nobody can agree on a checkpoint any more; this is for handlers that tidy up
     constexpr auto reports = 2s;

@@ -92,6 +92,8 @@ class Attempt {
     // Ask every rank to stop at one common step, and end whatever is left after `grace`. A second
     // call only shortens it.
     void stop(Nanoseconds grace);
+    // No progress for `pause`: ends the attempt, and names this rank as the cause.
+    void give_up_on(Rank rank, Nanoseconds pause);
     void signal_ranks(int signal);
     void grant(Rank rank, std::size_t bytes);  // more output may come from this rank
     void input(std::string bytes, bool end);   // rank 0's standard input
@@ -134,6 +136,7 @@ class Attempt {
 
     void settle(std::chrono::milliseconds for_reports);
     void conclude();
+    void end_with(Verdict verdict);
     void ask_ranks_to_stop();
     void decide_stop();
     void nudge();  // while stopping: TERM to programs that will not ask by themselves

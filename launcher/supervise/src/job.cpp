@@ -57,6 +57,7 @@ Job::Job(RunRequest request, JobDirectory directory, EventLog events)
       tagger_({.tag = request_.spec.tag, .color = request_.color}),
       progress_(static_cast<int>(request_.plan.ranks.size()), request_.what),
       ledger_(monotonic_ns()),
+      hang_(request_.spec.hang_timeout_mode, request_.spec.hang_timeout),
       engine_(make_mpirun_engine()) {}
 
 Job::~Job() = default;
@@ -121,6 +122,7 @@ Result<void> Job::start_attempt() {
                      .columns = size.ws_col},
         observer);
     ledger_.attempt_started(monotonic_ns());
+    hang_.attempt_started();
     progress_.started(attempt_number_, monotonic_ns());
     events_.emit("attempt.started", {.attempt = attempt_number_, .more = {{"resume", resume}}});
     return attempt_->start();
@@ -159,6 +161,7 @@ void Job::on_output(Rank rank, wire::Stream stream, std::string bytes) {
 
 void Job::on_progress(Rank rank, const wire::Progress& progress) {
     ledger_.checkpointing_total(static_cast<std::int64_t>(progress.checkpoint_ns));
+    hang_.progressed(rank, progress.step, monotonic_ns());
     if (rank != Rank(0)) {
         return;
     }

@@ -12,6 +12,7 @@
 
 #include "attempt.hpp"
 #include "event_log.hpp"
+#include "hang_monitor.hpp"
 #include "job_directory.hpp"
 #include "job_result.hpp"
 #include "line_tagger.hpp"
@@ -76,6 +77,7 @@ class Job final : private AttemptObserver {
     LineTagger tagger_;
     ProgressLine progress_;
     Ledger ledger_;
+    HangMonitor hang_;
     std::unique_ptr<Engine> engine_;
     std::unique_ptr<Attempt> attempt_;
     std::vector<AttemptRecord> attempts_;

@@ -242,7 +242,7 @@ std::string describe(const Verdict& verdict) {
             return fmt::format(
                 "{} called MPI_Abort with code {}", who, verdict.exit_code.value_or(1));
         case Cause::hung:
-            return fmt::format("{} made no progress", who);
+            return fmt::format("{} is furthest behind: {}", who, verdict.detail);
         case Cause::node_lost:
             return fmt::format("{}: the rank agent was lost", who);
         case Cause::not_started:

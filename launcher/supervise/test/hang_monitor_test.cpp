@@ -1,0 +1,43 @@
+#include "hang_monitor.hpp"
+
+#include <gtest/gtest.h>
+
+namespace mpitrain {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::int64_t s = 1'000'000'000;
+
+TEST(HangMonitor, NamesTheRankFurthestBehindAfterAFixedTime) {
+    HangMonitor monitor(HangTimeoutMode::fixed, 5s);
+    monitor.progressed(Rank(0), 10, 1 * s);
+    monitor.progressed(Rank(1), 9, 2 * s);
+    EXPECT_FALSE(monitor.stuck(6 * s));
+    EXPECT_EQ(monitor.stuck(8 * s), Rank(1));
+}
+
+TEST(HangMonitor, RepeatingAStepIsNoProgress) {
+    HangMonitor monitor(HangTimeoutMode::fixed, 5s);
+    monitor.progressed(Rank(0), 10, 1 * s);
+    monitor.progressed(Rank(0), 10, 6 * s);
+    EXPECT_EQ(monitor.stuck(7 * s), Rank(0));
+}
+
+TEST(HangMonitor, LearnsItsLimitFromThePausesItSaw) {
+    HangMonitor monitor(HangTimeoutMode::automatic, 0s);
+    monitor.progressed(Rank(0), 1, 0);
+    monitor.progressed(Rank(0), 2, 10 * s);
+    EXPECT_FALSE(monitor.stuck(200 * s));
+    EXPECT_TRUE(monitor.stuck(211 * s));
+}
+
+TEST(HangMonitor, NeverJudgesAProgramWithoutProgressOrWhenOff) {
+    EXPECT_FALSE(HangMonitor(HangTimeoutMode::fixed, 1s).stuck(100 * s));
+    HangMonitor off(HangTimeoutMode::off, 1s);
+    off.progressed(Rank(0), 1, 0);
+    EXPECT_FALSE(off.stuck(100 * s));
+}
+
+}  // namespace
+}  // namespace mpitrain
