@@ -41,7 +41,11 @@ std::uint64_t start_of(std::int64_t process) {
     }
     std::istringstream fields(text.substr(name_end + 1));
     std::string field;
-    for (int index = 3; index <= 21; ++index) {
+    fields >> field;
+    if (field == "Z" || field == "X") {
+        return 0;  // dead, and only not reaped yet, which may take its parent seconds
+    }
+    for (int index = 4; index <= 21; ++index) {
         fields >> field;
     }
     std::uint64_t start = 0;
