@@ -1,0 +1,17 @@
+#pragma once
+
+#include "corpus.hpp"
+#include "mpitrain/base/result.hpp"
+#include "mpitrain/collectives/communicator.hpp"
+#include "options.hpp"
+
+namespace char_lm {
+
+// One run from start or resumption to its end, or to where mpitrain asks it to stop: trains,
+// reports progress, commits checkpoints, and at the end writes the loss and some words to stdout.
+// Collective over `ranks`.
+mpitrain::Result<void> run_session(const Options& options,
+                                   const Corpus& corpus,
+                                   mpitrain::collectives::Communicator& ranks);
+
+}  // namespace char_lm
