@@ -83,8 +83,14 @@ Result<void> apply_mem_per_rank(JobDraft& draft, std::string_view value) {
 }
 
 Result<void> apply_host(JobDraft& draft, std::string_view value) {
-    MPITRAIN_TRY_VOID(parse_host_option(value));
-    draft.spec.host.emplace_back(value);
+    MPITRAIN_TRY(const std::vector<HostEntry> hosts, parse_host_option(value));
+    for (const HostEntry& entry : hosts) {
+        draft.spec.host.push_back(fmt::format("{}{}{}{}",
+                                              entry.user,
+                                              entry.user.empty() ? "" : "@",
+                                              entry.host,
+                                              entry.slots ? fmt::format(":{}", *entry.slots) : ""));
+    }
     return {};
 }
 

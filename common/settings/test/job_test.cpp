@@ -130,7 +130,7 @@ TEST(JobOptions, ReadEveryOptionOfTheContract) {
     expected.cpus_per_rank = 3;
     expected.mem_per_rank = Bytes(2ULL << 30U);
     expected.oversubscribe = true;
-    expected.host = {"a:8,b:8", "c"};
+    expected.host = {"a:8", "b:8", "c"};
     expected.engine = EngineKind::mpirun;
     expected.placement = "spread";
     expected.topology_level = "switch:required";

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
-#include "commands.hpp"
 #include "mpitrain/base/assert.hpp"
+#include "mpitrain/cli/command.hpp"
+#include "mpitrain/settings/job_options.hpp"
 #include "mpitrain/settings/suggest.hpp"
+#include "read_files.hpp"
 
 namespace mpitrain::cli {
 namespace {
@@ -29,13 +31,13 @@ constexpr settings::Option common_table[] = {
 // Nouns that a later version brings. Naming them beats "unknown command".
 constexpr std::string_view later_commands[] = {"submit", "job", "node", "sim"};
 
-Error unknown_command(std::string_view word) {
+Error unknown_command(std::span<const Command> commands, std::string_view word) {
     if (std::ranges::find(later_commands, word) != std::end(later_commands)) {
         return Error(ErrorCode::invalid_argument, fmt::format("'{}' is not in this build", word))
             .mend("this version runs jobs on one machine: see mpitrain run");
     }
     std::vector<std::string_view> names = {"help"};
-    for (const Command& command : commands()) {
+    for (const Command& command : commands) {
         names.push_back(command.name);
     }
     const std::string near = settings::nearest(word, names);
@@ -43,36 +45,21 @@ Error unknown_command(std::string_view word) {
         .mend(near.empty() ? "see mpitrain --help" : fmt::format("did you mean {}?", near));
 }
 
-// MPITRAIN_OPT_* or, failing that, "".
-Result<std::string> from_environment(const settings::Option& option,
-                                     const EnvironmentMap& environment) {
-    const std::string variable = settings::variable_name(option);
-    const auto found = environment.find(variable);
-    if (found == environment.end()) {
-        return std::string();
-    }
-    if (auto choice = settings::check_choice(option, found->second); !choice) {
-        return std::move(choice).error().at(variable);
-    }
-    return found->second;
-}
-
-Result<Terminal> make_terminal(const settings::Scan& line, const EnvironmentMap& environment) {
-    std::string values[2];
-    for (std::size_t i = 0; i < 2; ++i) {
-        MPITRAIN_TRY(values[i], from_environment(common_table[i], environment));
-        for (const settings::Given& given : line.given) {
-            values[i] = given.option == &common_table[i] ? given.value : values[i];
-        }
-    }
-    const Format format = values[0] == "json"    ? Format::json
-                          : values[0] == "quiet" ? Format::quiet
-                                                 : Format::table;
-    const Colour colour = values[1] == "always"  ? Colour::always
-                          : values[1] == "never" ? Colour::never
-                                                 : Colour::automatic;
+Terminal make_terminal(const settings::Layer& settings, const EnvironmentMap& environment) {
+    const auto value = [&settings](std::string_view option) {
+        const settings::Setting* setting = settings::find(settings, option);
+        return setting == nullptr ? std::string() : setting->values.back();
+    };
+    const std::string output = value("output");
+    const std::string color = value("color");
+    const Format format = output == "json"    ? Format::json
+                          : output == "quiet" ? Format::quiet
+                                              : Format::table;
+    const Colour colour = color == "always"  ? Colour::always
+                          : color == "never" ? Colour::never
+                                             : Colour::automatic;
     const auto no_colour = environment.find("NO_COLOR");
-    return Terminal(format, colour, no_colour != environment.end() && !no_colour->second.empty());
+    return {format, colour, no_colour != environment.end() && !no_colour->second.empty()};
 }
 
 bool was_given(const settings::Scan& line, std::string_view name) {
@@ -89,7 +76,9 @@ int finish(Terminal& terminal, int code) {
 }
 
 // Without a command there are only --help and --version.
-int run_without_command(std::span<const std::string> words, Terminal& terminal) {
+int run_without_command(std::span<const Command> commands,
+                        std::span<const std::string> words,
+                        Terminal& terminal) {
     settings::OptionSet set;
     settings::append(set, common_table);
     const auto line = settings::scan(set, words, settings::Order::mixed);
@@ -102,7 +91,7 @@ int run_without_command(std::span<const std::string> words, Terminal& terminal) 
         return 0;
     }
     if (was_given(*line, "help")) {
-        terminal.print(help_text(nullptr));
+        terminal.print(help_text(commands));
         return 0;
     }
     terminal.fail(
@@ -110,38 +99,77 @@ int run_without_command(std::span<const std::string> words, Terminal& terminal) 
     return 2;
 }
 
-int run_command_words(const Command& command,
+Result<void> check_verb(const Command& command, const settings::Scan& line) {
+    if (command.verbs.empty()) {
+        return {};
+    }
+    const settings::Option verb{.name = "verb", .choices = command.verbs};
+    if (line.rest.empty()) {
+        return Error(ErrorCode::invalid_argument, fmt::format("{} what?", command.name))
+            .mend(fmt::format("write mpitrain {} {}", command.name, command.usage));
+    }
+    auto known = settings::check_choice(verb, line.rest.front());
+    return known ? Result<void>() : std::move(known).error().at(command.name);
+}
+
+// Reads the config files and MPITRAIN_OPT_* for a command.
+Result<void> read_settings(Invocation& invocation) {
+    const settings::OptionSet known = known_options(invocation.commands);
+    const settings::OptionSet own = all_options(invocation.command);
+    MPITRAIN_TRY(
+        invocation.variables,
+        settings::environment_layer(own,
+                                    invocation.commands.empty() ? settings::OptionSet() : known,
+                                    invocation.environment));
+    MPITRAIN_TRY(invocation.config, read_config(known, invocation.environment));
+    std::erase_if(invocation.config, [&own](const settings::Setting& setting) {
+        return std::ranges::find(own, setting.option) == own.end();
+    });
+    invocation.flags = settings::flags_layer(invocation.line.given);
+    return {};
+}
+
+int run_command_words(std::span<const Command> commands,
+                      const Command& command,
                       std::span<const std::string> words,
                       const EnvironmentMap& environment,
                       Terminal& fallback) {
-    settings::Scan line;
-    if (!command.passes_words) {
-        auto scanned = settings::scan(all_options(command), words, command.order);
-        if (!scanned) {
-            fallback.fail(scanned.error());
-            return 2;
-        }
-        line = *std::move(scanned);
+    Invocation invocation{
+        command, {words.begin(), words.end()}, {}, {}, {}, {}, commands, environment, fallback};
+    if (command.passes_words) {
+        return finish(fallback, command.run(invocation));
     }
-    auto terminal = make_terminal(line, environment);
-    if (!terminal) {
-        fallback.fail(terminal.error());
-        return 2;
+    auto line = settings::scan(all_options(command), words, command.order);
+    if (!line) {
+        return fail(fallback, line.error());
     }
-    if (was_given(line, "help")) {
-        terminal->print(help_text(&command));
-        return finish(*terminal, 0);
+    invocation.line = *std::move(line);
+    if (was_given(invocation.line, "help")) {
+        fallback.print(help_text(command));
+        return finish(fallback, 0);
     }
-    if (was_given(line, "version")) {
-        terminal->print(fmt::format("mpitrain {}\n", version()));
-        return finish(*terminal, 0);
+    if (was_given(invocation.line, "version")) {
+        fallback.print(fmt::format("mpitrain {}\n", version()));
+        return finish(fallback, 0);
     }
-    Invocation invocation{command,
-                          std::vector<std::string>(words.begin(), words.end()),
-                          std::move(line),
-                          environment,
-                          *terminal};
-    return finish(*terminal, command.run(invocation));
+    if (auto verb = check_verb(command, invocation.line); !verb) {
+        return fail(fallback, verb.error());
+    }
+    if (auto read = read_settings(invocation); !read) {
+        return fail(fallback, read.error());
+    }
+    Terminal terminal = make_terminal(
+        settings::merge({invocation.config, invocation.variables, invocation.flags}), environment);
+    Invocation complete{command,
+                        std::move(invocation.words),
+                        std::move(invocation.line),
+                        std::move(invocation.config),
+                        std::move(invocation.variables),
+                        std::move(invocation.flags),
+                        commands,
+                        environment,
+                        terminal};
+    return finish(terminal, command.run(complete));
 }
 
 }  // namespace
@@ -153,51 +181,72 @@ std::span<const settings::Option> common_options() {
 settings::OptionSet all_options(const Command& command) {
     settings::OptionSet set;
     settings::append(set, command.options);
+    if (command.describes_job) {
+        settings::append(set, settings::job_source_options());
+        settings::append(set, settings::job_options());
+    }
     settings::append(set, common_table);
     return set;
 }
 
-std::string Invocation::value(std::string_view option) const {
-    const auto given =
-        std::ranges::find_if(line.given.rbegin(), line.given.rend(), [option](const auto& one) {
-            return one.option->name == option;
-        });
-    if (given != line.given.rend()) {
-        return given->value;
+settings::OptionSet known_options(std::span<const Command> commands) {
+    settings::OptionSet known;
+    settings::append(known, settings::job_source_options());
+    settings::append(known, settings::job_options());
+    for (const Command& command : commands) {
+        settings::append(known, command.options);
     }
-    const settings::Option* known = settings::find(all_options(command), option);
-    MPITRAIN_ASSERT(known != nullptr);
-    const auto variable = environment.find(settings::variable_name(*known));
-    return variable == environment.end() ? "" : variable->second;
+    settings::append(known, common_table);
+    return known;
+}
+
+std::string Invocation::value(std::string_view option) const {
+    MPITRAIN_ASSERT(settings::find(all_options(command), option) != nullptr);
+    for (const settings::Layer* layer : {&flags, &variables, &config}) {
+        if (const settings::Setting* setting = settings::find(*layer, option)) {
+            return setting->values.back();
+        }
+    }
+    return "";
+}
+
+bool Invocation::is_on(std::string_view option) const {
+    return settings::parse_switch(value(option)).value_or(false);
+}
+
+int fail(Terminal& terminal, const Error& error) {
+    terminal.fail(error);
+    return exit_code(error);
 }
 
 int run_command(const Command& command,
                 std::span<const std::string> words,
                 const EnvironmentMap& environment) {
     Terminal fallback(Format::table, Colour::automatic, environment.contains("NO_COLOR"));
-    return run_command_words(command, words, environment, fallback);
+    return run_command_words({}, command, words, environment, fallback);
 }
 
-int run_command_line(std::span<const std::string> words, const EnvironmentMap& environment) {
+int run_command_line(std::span<const Command> commands,
+                     std::span<const std::string> words,
+                     const EnvironmentMap& environment) {
     Terminal terminal(Format::table, Colour::automatic, environment.contains("NO_COLOR"));
     if (!words.empty() && words[0] == "help") {
         words = words.subspan(1);
         if (words.empty()) {
-            terminal.print(help_text(nullptr));
+            terminal.print(help_text(commands));
             return finish(terminal, 0);
         }
         const std::vector<std::string> asked = {words[0], "--help"};
-        return run_command_line(asked, environment);
+        return run_command_line(commands, asked, environment);
     }
     if (words.empty() || words[0].starts_with('-')) {
-        return finish(terminal, run_without_command(words, terminal));
+        return finish(terminal, run_without_command(commands, words, terminal));
     }
-    const auto command = std::ranges::find(commands(), words[0], &Command::name);
-    if (command == commands().end()) {
-        terminal.fail(unknown_command(words[0]));
-        return 2;
+    const auto command = std::ranges::find(commands, words[0], &Command::name);
+    if (command == commands.end()) {
+        return fail(terminal, unknown_command(commands, words[0]));
     }
-    return run_command_words(*command, words.subspan(1), environment, terminal);
+    return run_command_words(commands, *command, words.subspan(1), environment, terminal);
 }
 
 }  // namespace mpitrain::cli

@@ -4,8 +4,13 @@ namespace mpitrain::cli {
 
 std::span<const Command> commands() {
     static const Command table[] = {
+        run_job_command,
+        plan_command,
+        topo_command,
         ckpt_command,
         bench_command,
+        config_command,
+        completion_command,
     };
     return table;
 }

@@ -74,11 +74,11 @@ std::string indented(std::string_view lines) {
     return text;
 }
 
-std::string overview() {
+std::string overview(std::span<const Command> commands) {
     std::string text =
         "Usage: mpitrain COMMAND [options]\n\n"
         "Places, launches, supervises and resumes MPI training jobs.\n\nCommands:\n";
-    for (const Command& command : commands()) {
+    for (const Command& command : commands) {
         text += fmt::format("  {:<12}{}\n", command.name, command.summary);
     }
     text += option_table(all_options(Command{}));
@@ -89,16 +89,17 @@ std::string overview() {
 
 }  // namespace
 
-std::string help_text(const Command* command) {
-    if (command == nullptr) {
-        return overview();
-    }
+std::string help_text(std::span<const Command> commands) {
+    return overview(commands);
+}
+
+std::string help_text(const Command& command) {
     return fmt::format("Usage: mpitrain {} {}\n\n{}\n{}\nExample:\n{}",
-                       command->name,
-                       command->usage,
-                       wrapped(command->description, 0, 0),
-                       option_table(all_options(*command)),
-                       indented(command->example));
+                       command.name,
+                       command.usage,
+                       wrapped(command.description, 0, 0),
+                       option_table(all_options(command)),
+                       indented(command.example));
 }
 
 }  // namespace mpitrain::cli

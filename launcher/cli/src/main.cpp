@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <exception>
 
-#include "mpitrain/cli/command.hpp"
+#include "commands.hpp"
 
 namespace {
 
@@ -24,7 +24,8 @@ mpitrain::EnvironmentMap read_environment() {
 int main(int argc, char** argv) {
     try {
         const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
-        return mpitrain::cli::run_command_line(words, read_environment());
+        return mpitrain::cli::run_command_line(
+            mpitrain::cli::commands(), words, read_environment());
     } catch (const std::exception& defect) {  // nothing of ours throws: out of memory, or a defect
         std::fprintf(stderr, "mpitrain: error: %s\n", defect.what());
         return 125;

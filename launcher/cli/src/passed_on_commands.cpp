@@ -13,8 +13,7 @@ namespace {
 int become(Invocation& invocation, std::string_view program) {
     auto path = find_program_beside_us(program);
     if (!path) {
-        invocation.terminal.fail(path.error());
-        return exit_code(path.error());
+        return fail(invocation.terminal, path.error());
     }
     std::vector<char*> arguments = {path->data()};
     for (std::string& word : invocation.words) {
@@ -22,9 +21,7 @@ int become(Invocation& invocation, std::string_view program) {
     }
     arguments.push_back(nullptr);
     execv(path->c_str(), arguments.data());
-    const Error error = system_error(errno, "start", *path);
-    invocation.terminal.fail(error);
-    return exit_code(error);
+    return fail(invocation.terminal, system_error(errno, "start", *path));
 }
 
 int run_ckpt(Invocation& invocation) {

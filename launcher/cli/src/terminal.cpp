@@ -10,7 +10,7 @@
 namespace mpitrain::cli {
 namespace {
 
-bool shows_colour(Colour colour, bool no_colour, int descriptor) {
+bool wants_colour(Colour colour, bool no_colour, int descriptor) {
     if (colour != Colour::automatic) {
         return colour == Colour::always;
     }
@@ -57,8 +57,8 @@ std::size_t width_of(std::string_view cell) {
 
 Terminal::Terminal(Format format, Colour colour, bool no_colour)
     : format_(format),
-      colour_out_(shows_colour(colour, no_colour, STDOUT_FILENO)),
-      colour_err_(shows_colour(colour, no_colour, STDERR_FILENO)) {}
+      colour_out_(wants_colour(colour, no_colour, STDOUT_FILENO)),
+      colour_err_(wants_colour(colour, no_colour, STDERR_FILENO)) {}
 
 void Terminal::print(std::string_view text) {
     if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() && write_error_ == 0) {

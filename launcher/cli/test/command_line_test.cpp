@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "commands.hpp"
 #include "run_program.hpp"
 
 namespace mpitrain::cli {

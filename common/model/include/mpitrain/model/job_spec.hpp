@@ -57,7 +57,7 @@ struct JobSpec {
     int cpus_per_rank = 0;  // 0 = its natural share, as in SlotRequest
     std::optional<Bytes> mem_per_rank;
     bool oversubscribe = false;
-    std::vector<std::string> host;  // entries as given to --host, already split at commas
+    std::vector<std::string> host;  // one machine each: [user@]host[:slots]
     std::string hostfile;           // absolute, or empty
     EngineKind engine = EngineKind::automatic;
     std::string placement = "pack";

@@ -12,4 +12,7 @@ namespace mpitrain::cli {
 // Errors: not_found, naming the places.
 Result<std::string> find_program_beside_us(std::string_view name);
 
+// The path of a library of ours, installed or in the build tree; empty where there is none.
+std::string find_library_beside_us(std::string_view name);
+
 }  // namespace mpitrain::cli

@@ -21,6 +21,7 @@ class Terminal {
     Terminal(Format format, Colour colour, bool no_colour);
 
     [[nodiscard]] Format format() const { return format_; }
+    [[nodiscard]] bool shows_colour() const { return colour_err_; }  // on standard error
 
     void print(std::string_view text);  // data; no newline is added
     void note(std::string_view text);   // "mpitrain: <text>", not in quiet mode

@@ -1,0 +1,162 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "commands.hpp"
+#include "mpitrain/cli/beside_us.hpp"
+#include "mpitrain/engine/engine.hpp"
+#include "mpitrain/local/claim.hpp"
+#include "mpitrain/plan/rank_environment.hpp"
+#include "read_job.hpp"
+
+namespace mpitrain::cli {
+namespace {
+
+// The engine's command line, with words in place of the paths that only an attempt has.
+Result<std::vector<std::string>> engine_command(const LaunchPlan& plan,
+                                                const JobSpec& spec,
+                                                const EnvironmentMap& environment) {
+    MPITRAIN_TRY(const std::string agent, find_program_beside_us("mpitrain-rank"));
+    const EngineInput input{.plan = plan,
+                            .agent_path = agent,
+                            .control_address = "unix:RUNTIME/control",
+                            .session_dir = "RUNTIME",
+                            .shared_memory_dir = "SHM",
+                            .as_root = geteuid() == 0,
+                            .extra_args = spec.mpirun_args,
+                            .environment = environment};
+    return make_mpirun_engine()->command(input).argv;
+}
+
+std::string joined(const std::vector<std::string>& words, std::string_view between) {
+    return words.empty() ? "-" : fmt::format("{}", fmt::join(words, between));
+}
+
+std::string slots_text(const RankPlan& rank) {
+    std::vector<int> slots;
+    std::ranges::transform(rank.slots, std::back_inserter(slots), &SlotId::value);
+    return fmt::format("{}", fmt::join(slots, ","));
+}
+
+std::string rank_table(const LaunchPlan& plan) {
+    Table table({"RANK", "HOST", "LOCAL", "SLOTS", "GPUS", "CPUS", "NUMA", "NIC", "ROLE"});
+    for (const RankPlan& rank : plan.ranks) {
+        table.add({fmt::format("{}", rank.rank.value()),
+                   rank.host,
+                   fmt::format("{}", rank.local_rank.value()),
+                   slots_text(rank),
+                   joined(rank.gpus, ","),
+                   rank.cpus.empty() ? "not pinned" : rank.cpus.to_string(),
+                   rank.numa.empty() ? "-" : fmt::format("{}", fmt::join(rank.numa, ",")),
+                   joined(rank.nics, ","),
+                   plan.groups[static_cast<std::size_t>(rank.group)].name});
+    }
+    return table.text();
+}
+
+std::string shown(const std::string& name, const std::string& value) {
+    return fmt::format("  {}={}\n", name, is_secret(name) ? "[redacted]" : value);
+}
+
+// Variables that all ranks share, once; then what is each rank's own.
+std::string environment_text(const LaunchPlan& plan) {
+    const auto is_common = [&plan](const auto& variable) {
+        return std::ranges::all_of(plan.ranks, [&variable](const RankPlan& rank) {
+            const auto found = rank.env.find(variable.first);
+            return found != rank.env.end() && found->second == variable.second;
+        });
+    };
+    std::string text = "Environment of every rank:\n";
+    EnvironmentMap common;
+    for (const auto& variable : plan.ranks.front().env) {
+        if (is_common(variable)) {
+            common.insert(variable);
+            text += shown(variable.first, variable.second);
+        }
+    }
+    for (const RankPlan& rank : plan.ranks) {
+        text += fmt::format("Of rank {}:\n", rank.rank.value());
+        for (const auto& [name, value] : rank.env) {
+            text += common.contains(name) ? "" : shown(name, value);
+        }
+    }
+    return text;
+}
+
+std::string text_of(const LaunchPlan& plan,
+                    const std::vector<std::string>& command,
+                    const Terminal& terminal) {
+    std::string text = fmt::format(
+        "{} {}\n\n{}\n", terminal.styled(Style::bold, "Plan"), plan.hash, rank_table(plan));
+    for (const GroupPlan& group : plan.groups) {
+        text += fmt::format("{} {} {}: {}\n",
+                            group.ranks,
+                            group.ranks == 1 ? "rank runs" : "ranks run",
+                            group.name,
+                            fmt::join(group.command, " "));
+    }
+    text += fmt::format("\n{}\n{}",
+                        environment_text(plan),
+                        plan.shares_cores ? "\nRanks share cores: MPI yields when idle.\n" : "");
+    text += fmt::format("\nEngine:\n  {}\n\nNothing was started.\n", fmt::join(command, " "));
+    return text;
+}
+
+int plan_job(Invocation& invocation) {
+    Terminal& terminal = invocation.terminal;
+    auto job = read_job(invocation);
+    if (!job) {
+        return fail(terminal, job.error());
+    }
+    for (const std::string& note : job->notes) {
+        terminal.note(note);
+    }
+    const auto registry = SlotRegistry::open();
+    if (!registry) {
+        return fail(terminal, registry.error());
+    }
+    const auto local =
+        local::plan_here(job->spec, rank_base_environment(invocation.environment), *registry);
+    if (!local) {
+        return fail(terminal, local.error());
+    }
+    const auto command = engine_command(local->plan, job->spec, invocation.environment);
+    if (!command) {
+        return fail(terminal, command.error());
+    }
+    switch (terminal.format()) {
+        case Format::json:
+            terminal.print(to_json(local->plan, *command) + "\n");
+            break;
+        case Format::quiet:
+            terminal.print(local->plan.hash + "\n");
+            break;
+        case Format::table:
+            terminal.print(text_of(local->plan, *command, terminal));
+            break;
+    }
+    return 0;
+}
+
+}  // namespace
+
+constinit const Command plan_command{
+    .name = "plan",
+    .summary = "show exactly what run would do; start nothing",
+    .usage = "[options] [--] PROGRAM [ARG...] [: [-n N] PROGRAM [ARG...]]...",
+    .description =
+        "Prints what `mpitrain run` with the same words would start now: each rank's slots, GPUs, "
+        "cores and environment, and "
+        "the engine's command line. The same request on the same machines gives the same plan, "
+        "told by its hash.",
+    .example =
+        "mpitrain plan -n 2 ./train --epochs 3\n"
+        "mpitrain plan --output json -n all ./train",
+    .describes_job = true,
+    .order = settings::Order::options_first,
+    .run = plan_job,
+};
+
+}  // namespace mpitrain::cli

@@ -1,0 +1,67 @@
+#include "read_job.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <climits>
+
+#include "mpitrain/jobfile/job_file.hpp"
+#include "read_files.hpp"
+#include "this_machine.hpp"
+
+namespace mpitrain::cli {
+namespace {
+
+Result<std::string> current_directory() {
+    std::array<char, PATH_MAX> buffer{};
+    if (getcwd(buffer.data(), buffer.size()) == nullptr) {
+        return system_error(errno, "find the working directory", ".");
+    }
+    return std::string(buffer.data());
+}
+
+std::string variable(const EnvironmentMap& environment, const std::string& name) {
+    const auto found = environment.find(name);
+    return found == environment.end() ? "" : found->second;
+}
+
+}  // namespace
+
+Result<JobSettings> read_job_settings(const Invocation& invocation) {
+    JobSettings job;
+    MPITRAIN_TRY(job.commands, settings::split_groups(invocation.line.rest));
+    jobfile::JobFile file;
+    if (const std::string path = invocation.value("file"); !path.empty()) {
+        MPITRAIN_TRY(const std::string text, read_input_file(path));
+        MPITRAIN_TRY(file, jobfile::read_job_file(text, path));
+    }
+    job.settings =
+        settings::merge({invocation.config, file.settings, invocation.variables, invocation.flags});
+    if (job.commands.groups.empty()) {
+        job.commands = {std::move(file.groups), settings::OriginKind::job_file};
+    }
+    job.slurm = std::move(file.slurm);
+    job.kubernetes_json = std::move(file.kubernetes_json);
+    job.notes = std::move(file.notes);
+    return job;
+}
+
+Result<JobRequest> read_job(const Invocation& invocation) {
+    MPITRAIN_TRY(JobSettings job, read_job_settings(invocation));
+    MPITRAIN_TRY(const std::string here, current_directory());
+    const settings::Places places{here, variable(invocation.environment, "HOME")};
+    MPITRAIN_TRY(JobSpec spec, settings::make_job(job.settings, job.commands, places));
+    spec.slurm = std::move(job.slurm);
+    spec.kubernetes_json = std::move(job.kubernetes_json);
+    std::vector<HostEntry> hosts;
+    if (!spec.hostfile.empty()) {
+        MPITRAIN_TRY(const std::string text, read_input_file(spec.hostfile));
+        MPITRAIN_TRY(hosts, parse_hostfile(text, spec.hostfile));
+    }
+    MPITRAIN_TRY_VOID(settle_on_this_machine(spec, hosts));
+    return JobRequest{std::move(spec), std::move(job.settings), std::move(job.notes)};
+}
+
+}  // namespace mpitrain::cli

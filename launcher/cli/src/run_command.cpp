@@ -1,0 +1,93 @@
+#include <unistd.h>
+
+#include "commands.hpp"
+#include "mpitrain/cli/beside_us.hpp"
+#include "mpitrain/local/programs.hpp"
+#include "mpitrain/local/run.hpp"
+#include "read_job.hpp"
+
+namespace mpitrain::cli {
+namespace {
+
+// What a shell says of a program that it cannot start.
+int exit_code_of_program(const Error& error) {
+    switch (error.code()) {
+        case ErrorCode::not_found:
+            return 127;
+        case ErrorCode::permission_denied:
+            return 126;
+        default:
+            return exit_code(error);
+    }
+}
+
+Talk talk_of(Format format) {
+    switch (format) {
+        case Format::json:
+            return Talk::json;
+        case Format::quiet:
+            return Talk::quiet;
+        case Format::table:
+            break;
+    }
+    return Talk::people;
+}
+
+int run(Invocation& invocation) {
+    Terminal& terminal = invocation.terminal;
+    auto job = read_job(invocation);
+    if (!job) {
+        return fail(terminal, job.error());
+    }
+    for (const std::string& note : job->notes) {
+        terminal.note(note);
+    }
+    if (auto programs = local::check_programs(job->spec, invocation.environment); !programs) {
+        terminal.fail(programs.error());
+        return exit_code_of_program(programs.error());
+    }
+    auto agent = find_program_beside_us("mpitrain-rank");
+    if (!agent) {
+        return fail(terminal, agent.error());
+    }
+    const auto code =
+        local::run_here({.spec = std::move(job->spec),
+                         .environment = invocation.environment,
+                         .agent_path = *std::move(agent),
+                         .client_library = find_library_beside_us("libmpitrain_client.so"),
+                         .talk = talk_of(terminal.format()),
+                         .color = terminal.shows_colour()});
+    return code ? *code : fail(terminal, code.error());
+}
+
+}  // namespace
+
+constinit const Command run_job_command{
+    .name = "run",
+    .summary = "run a job now, in the foreground",
+    .usage = "[options] [--] PROGRAM [ARG...] [: [-n N] PROGRAM [ARG...]]...",
+    .description =
+        "Runs PROGRAM as one rank per GPU, or per core on a machine without GPUs, each bound to "
+        "its own cores, and stays "
+        "with it: tags and files its output, starts it again from the last checkpoint after a "
+        "failure, stops it in good "
+        "order, and says at the end what happened.\n\nOptions end at the first word that is none. "
+        "Each may also be given as "
+        "MPITRAIN_OPT_<FLAG> in the environment, in a job file (--file), or in "
+        "~/.config/mpitrain/config.yaml and "
+        "/etc/mpitrain/config.yaml, in this order of precedence.\n\nExit code: 0 when all ranks "
+        "succeeded; the failed rank's "
+        "own code, or 128+n when signal n ended it; 75 stopped on request with a checkpoint; 2 "
+        "usage; 3 cannot be met; 124 "
+        "time limit; 125 mpitrain or its engine failed; 126 and 127 program not executable or not "
+        "found.",
+    .example =
+        "mpitrain run -n 2 --checkpoint-dir ./checkpoints ./train --epochs 3\n"
+        "mpitrain run -n 1 ./server : -n 7 ./worker\n"
+        "mpitrain run --file job.yaml",
+    .describes_job = true,
+    .order = settings::Order::options_first,
+    .run = run,
+};
+
+}  // namespace mpitrain::cli

@@ -1,0 +1,76 @@
+#include "this_machine.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+namespace mpitrain::cli {
+namespace {
+
+// The slots that the entries give this machine; nullopt = all it has.
+std::optional<int> slots_of(const std::vector<HostEntry>& hosts) {
+    constexpr int slots_max = 1'000'000'000;
+    int sum = 0;
+    for (const HostEntry& entry : hosts) {
+        if (!entry.slots) {
+            return std::nullopt;
+        }
+        sum += std::min(*entry.slots, slots_max - sum);
+    }
+    return sum;
+}
+
+// Lets the ranks be no more than the slots, as mpirun does; "all" means all of them.
+Result<void> bound_ranks(JobSpec& spec, int slots) {
+    int fixed = 0;
+    CommandGroup* open = nullptr;
+    for (CommandGroup& group : spec.groups) {
+        fixed += group.ranks.value_or(0);
+        open = group.ranks ? open : &group;
+    }
+    if ((fixed > slots && !spec.oversubscribe) || (open != nullptr && fixed >= slots)) {
+        return Error(
+                   ErrorCode::unsatisfiable,
+                   fmt::format(
+                       "{} slots are given for {} ranks", slots, fixed + (open != nullptr ? 1 : 0)))
+            .at(spec.hostfile.empty() ? "--host" : "--hostfile")
+            .mend("give more slots or fewer ranks, or let ranks share slots with --oversubscribe");
+    }
+    if (open != nullptr) {
+        open->ranks = slots - fixed;
+    }
+    return {};
+}
+
+}  // namespace
+
+bool is_this_machine(std::string_view host) {
+    std::array<char, 256> buffer{};
+    gethostname(buffer.data(), buffer.size() - 1);
+    const std::string_view own = buffer.data();
+    return host == "localhost" || host.starts_with("127.") ||
+           (!own.empty() && (host == own || host == own.substr(0, own.find('.'))));
+}
+
+Result<void> settle_on_this_machine(JobSpec& spec, std::vector<HostEntry> hosts) {
+    for (const std::string& entry : spec.host) {
+        MPITRAIN_TRY(const std::vector<HostEntry> named, parse_host_option(entry));
+        hosts.insert(hosts.end(), named.begin(), named.end());
+    }
+    const auto is_here = [](const HostEntry& entry) { return is_this_machine(entry.host); };
+    if (hosts.empty() || !std::ranges::all_of(hosts, is_here)) {
+        return {};
+    }
+    const std::optional<int> slots = slots_of(hosts);
+    if (slots) {
+        MPITRAIN_TRY_VOID(bound_ranks(spec, *slots));
+    }
+    spec.hostfile.clear();
+    spec.host = {slots ? fmt::format("localhost:{}", *slots) : "localhost"};
+    return {};
+}
+
+}  // namespace mpitrain::cli

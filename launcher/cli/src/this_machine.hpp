@@ -1,0 +1,21 @@
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "mpitrain/model/hostfile.hpp"
+#include "mpitrain/model/job_spec.hpp"
+
+namespace mpitrain::cli {
+
+// Whether a host name means the machine we are on: localhost, its own name in full or short, a
+// loopback address.
+bool is_this_machine(std::string_view host);
+
+// When all hosts that the job names (--host, or `hosts` of its hostfile) are this machine, makes it
+// a job for this machine: the hosts' slots bound its ranks, and a hostfile becomes the same in
+// spec.host. A job that names other machines is left as it is. Errors: unsatisfiable, when the
+// ranks do not fit the slots.
+Result<void> settle_on_this_machine(JobSpec& spec, std::vector<HostEntry> hosts);
+
+}  // namespace mpitrain::cli

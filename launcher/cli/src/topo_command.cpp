@@ -1,0 +1,118 @@
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <fstream>
+
+#include "commands.hpp"
+#include "mpitrain/topology/discover.hpp"
+#include "mpitrain/topology/render.hpp"
+
+namespace mpitrain::cli {
+namespace {
+
+constexpr settings::Option options_table[] = {
+    {.name = "input",
+     .value = "FILE",
+     .summary = "an hwloc XML file of another machine (lstopo --of xml), format 1 or 2",
+     .completes = settings::Completes::file,
+     .heading = "Options of topo"},
+    {.name = "synthetic",
+     .value = "TEXT",
+     .summary = "a machine without GPUs in hwloc's notation, 'package:2 core:8 pu:2'",
+     .heading = "Options of topo"},
+    {.name = "device",
+     .value = "auto|cuda|cpu",
+     .summary = "which slots to show: GPUs where there are any, or cores",
+     .fallback = "auto",
+     .choices = "auto|cuda|cpu",
+     .heading = "Options of topo"},
+    {.name = "svg",
+     .value = "FILE",
+     .summary = "also draw it into this file",
+     .completes = settings::Completes::file,
+     .heading = "Options of topo"},
+};
+
+Result<topology::DiscoverOptions> discover_options(const Invocation& invocation) {
+    if (!invocation.line.rest.empty()) {
+        return Error(ErrorCode::invalid_argument,
+                     fmt::format("'{}' is not expected", invocation.line.rest.front()))
+            .at("topo")
+            .mend("name a file with --input");
+    }
+    topology::DiscoverOptions options = topology::DiscoverOptions::from_environment();
+    options.xml_file = invocation.value("input");
+    options.synthetic = invocation.value("synthetic");
+    const std::string device = invocation.value("device");
+    MPITRAIN_TRY(options.device, parse_device(device.empty() ? "auto" : device));
+    return options;
+}
+
+Result<void> write_drawing(const NodeTopology& node, const std::string& path) {
+    errno = 0;
+    std::ofstream file(path, std::ios::binary | std::ios::trunc);
+    file << topology::render_svg(node);
+    file.close();
+    if (!file) {
+        return system_error(errno == 0 ? EIO : errno, "write the drawing", path);
+    }
+    return {};
+}
+
+std::string text_of(const NodeTopology& node, Format format) {
+    if (format == Format::json) {
+        return to_json(node) + "\n";
+    }
+    if (format == Format::table) {
+        return topology::render_table(node);
+    }
+    std::string text;
+    for (const Slot& slot : node.slots) {
+        text += fmt::format("{}\n", slot.slot.value());
+    }
+    return text;
+}
+
+int run_topo(Invocation& invocation) {
+    Terminal& terminal = invocation.terminal;
+    const auto options = discover_options(invocation);
+    if (!options) {
+        return fail(terminal, options.error());
+    }
+    const auto node = topology::discover(*options);
+    if (!node) {
+        return fail(terminal, node.error());
+    }
+    for (const std::string& warning : node->warnings) {
+        terminal.warn(warning);
+    }
+    if (const std::string path = invocation.value("svg"); !path.empty()) {
+        if (const auto written = write_drawing(*node, path); !written) {
+            return fail(terminal, written.error());
+        }
+    }
+    terminal.print(text_of(*node, terminal.format()));
+    return 0;
+}
+
+}  // namespace
+
+constinit const Command topo_command{
+    .name = "topo",
+    .summary = "show the slots of this or a recorded machine",
+    .usage = "[--input FILE.xml | --synthetic TEXT] [--svg FILE]",
+    .description =
+        "Shows what ranks can be placed on here: each GPU with its NUMA node, its share of the "
+        "cores and its nearest network "
+        "interface, and how the GPUs reach each other; without GPUs the cores. What this process "
+        "may not use is left out. "
+        "'?' is what the machine does not tell.",
+    .example =
+        "mpitrain topo\n"
+        "mpitrain topo --svg machine.svg\n"
+        "mpitrain topo --input dgx.xml --output json",
+    .options = options_table,
+    .run = run_topo,
+};
+
+}  // namespace mpitrain::cli
