@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <ostream>
 #include <tuple>
 
 #include "mpitrain/checkpoint/catalog.hpp"
@@ -21,6 +22,10 @@ struct Case {
     bool takes_effect;
     std::optional<std::uint64_t> seed;  // of the power loss that follows; nullopt drops all
 };
+
+std::ostream& operator<<(std::ostream& out, const Case& one) {
+    return out << one.name;
+}
 
 constexpr Case cases[] = {
     {"Eio", fake::Fault::fail, EIO, false, {}},
