@@ -9,6 +9,7 @@
 #include "accelerator.hpp"
 #include "assemble.hpp"
 #include "driver.hpp"
+#include "in_child.hpp"
 #include "limits.hpp"
 #include "load_machine.hpp"
 #include "text_file.hpp"
@@ -23,24 +24,25 @@ std::string host_name() {
     return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "localhost";
 }
 
+Result<NodeTopology> read_recorded(const std::string& xml, const DiscoverOptions& options) {
+    MPITRAIN_TRY(Machine machine, load_xml_machine(xml));
+    if (machine.host.empty()) {
+        machine.host = std::filesystem::path(options.xml_file).stem().string();
+    }
+    std::vector<Accelerator> gpus = find_gpus(machine, machine.warnings);
+    return assemble(std::move(machine), std::move(gpus), {}, options.device);
+}
+
 Result<NodeTopology> discover_file(const DiscoverOptions& options) {
-    const auto placed = [&options](Error error) { return std::move(error).at(options.xml_file); };
     MPITRAIN_TRY(const std::string xml, read_file(options.xml_file, xml_size_max));
     if (auto checked = check_xml(xml); !checked) {
-        return placed(checked.error());
+        return std::move(checked.error()).at(options.xml_file);
     }
-    if (auto tried = try_xml_in_child(xml); !tried) {
-        return placed(tried.error());
+    auto node = in_child([&] { return read_recorded(xml, options); });
+    if (!node) {
+        return std::move(node.error()).at(options.xml_file);
     }
-    auto machine = load_xml_machine(xml);
-    if (!machine) {
-        return placed(machine.error());
-    }
-    if (machine->host.empty()) {
-        machine->host = std::filesystem::path(options.xml_file).stem().string();
-    }
-    std::vector<Accelerator> gpus = find_gpus(*machine, machine->warnings);
-    return assemble(*std::move(machine), std::move(gpus), {}, options.device);
+    return node;
 }
 
 Result<NodeTopology> discover_synthetic(const DiscoverOptions& options) {

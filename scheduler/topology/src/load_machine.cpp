@@ -114,10 +114,13 @@ class Extractor {
     Result<void> read_cores() {
         const hwloc_obj_type_t type =
             hwloc_get_nbobjs_by_type(topology_, HWLOC_OBJ_CORE) > 0 ? HWLOC_OBJ_CORE : HWLOC_OBJ_PU;
+        CpuSet seen;
         for (hwloc_obj_t core = nullptr;
              (core = hwloc_get_next_obj_by_type(topology_, type, core)) != nullptr;) {
             MPITRAIN_TRY(CpuSet cpus, cpus_of(core->cpuset));
             cpus &= machine_.cpus;
+            cpus -= seen;  // a broken file may give a thread to two cores
+            seen |= cpus;
             if (!cpus.empty()) {
                 machine_.cores.push_back(std::move(cpus));
             }

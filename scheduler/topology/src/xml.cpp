@@ -1,16 +1,11 @@
 #include "xml.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <optional>
 #include <vector>
 
-#include "load_machine.hpp"
+#include "mpitrain/base/cpu_set.hpp"
 #include "mpitrain/base/number.hpp"
 
 namespace mpitrain::topology {
@@ -21,8 +16,6 @@ constexpr std::size_t elements_max = 1'000'000;
 constexpr std::size_t set_text_max = 24'000;  // 65536 bits in hwloc's notation
 constexpr std::int64_t index_max = CpuSet::max_cpu;
 constexpr std::int64_t matrix_side_max = 4096;
-constexpr unsigned trial_seconds_max = 10;
-constexpr rlim_t trial_memory_max = rlim_t{4} << 30;
 
 Error refuse(std::string_view what) {
     return Error(ErrorCode::invalid_argument, std::string(what))
@@ -190,25 +183,6 @@ class TagWalk {
     bool seen_root_ = false;
 };
 
-// In the child: nothing of the parent's is touched, nothing is said, and every way out is _exit.
-[[noreturn]] void run_trial(const std::string& xml) {
-    const int null = open("/dev/null", O_WRONLY);
-    if (null >= 0) {
-        dup2(null, STDERR_FILENO);
-        dup2(null, STDOUT_FILENO);
-    }
-    const rlimit no_core{0, 0};
-    setrlimit(RLIMIT_CORE, &no_core);
-#if !defined(__SANITIZE_ADDRESS__)
-    const rlimit memory{trial_memory_max, trial_memory_max};
-    setrlimit(RLIMIT_AS, &memory);
-#endif
-    alarm(trial_seconds_max);  // the default action ends the child, so the parent need not watch a
-                               // clock
-    const auto machine = load_xml_machine(xml);
-    _exit(machine ? 0 : 1);
-}
-
 }  // namespace
 
 Result<void> check_xml(std::string_view xml) {
@@ -219,26 +193,6 @@ Result<void> check_xml(std::string_view xml) {
         return refuse("the file holds zero bytes");
     }
     return TagWalk(xml).run();
-}
-
-Result<void> try_xml_in_child(const std::string& xml) {
-    const pid_t child = fork();
-    if (child < 0) {
-        return system_error(errno, "start a child to try the file", "");
-    }
-    if (child == 0) {
-        run_trial(xml);
-    }
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0) {
-        if (errno != EINTR) {
-            return system_error(errno, "wait for the child that tries the file", "");
-        }
-    }
-    if (WIFSIGNALED(status)) {
-        return refuse(fmt::format("hwloc cannot survive this file (signal {})", WTERMSIG(status)));
-    }
-    return {};  // what the child refused in good order, the parent refuses with its reason
 }
 
 }  // namespace mpitrain::topology

@@ -13,11 +13,6 @@ namespace mpitrain::topology {
 // invalid_argument, unsupported (format 3).
 Result<void> check_xml(std::string_view xml);
 
-// Loads `xml` in a child process, so that what makes hwloc abort, hang or grow costs the child
-// only. Cost: a fork and one load. Errors: invalid_argument (the child did not survive),
-// resource_exhausted (no child).
-Result<void> try_xml_in_child(const std::string& xml);
-
 inline constexpr std::size_t xml_size_max = std::size_t{32} << 20;
 
 }  // namespace mpitrain::topology

@@ -65,10 +65,6 @@ TEST(CheckXml, NamesTheFormatThatIsTooNew) {
               "--export-xml-flags v2)");
 }
 
-TEST(TryXmlInChild, AGoodFileSurvives) {
-    EXPECT_TRUE(try_xml_in_child(text_of("nvswitch.xml")));
-}
-
 TEST(LoadXml, RefusesAMachineWithoutProcessors) {
     const auto machine = load_xml_machine("<topology version=\"2.0\"></topology>");
     ASSERT_FALSE(machine);

@@ -43,10 +43,10 @@ struct DiscoverOptions {
 // library no UUID.
 //
 // Cost: 3 ms on a small machine without GPUs; with GPUs a PCI scan (some ten ms) and NVML's start.
-// Call it from one thread at a time. A file is first tried in a child process, since hwloc aborts
-// on some broken files. Errors: not_found, permission_denied, io (the file); invalid_argument (no
-// hwloc XML, bad description); unsupported (hwloc 3 XML); unsatisfiable (device is gpu and there is
-// none); unavailable (hwloc failed).
+// Call it from one thread at a time. A file is read in a child process, since hwloc
+// crashes on some broken ones. Errors: not_found, permission_denied, io (the file);
+// invalid_argument (no hwloc XML, bad description); unsupported (hwloc 3 XML); unsatisfiable
+// (device is gpu and there is none); unavailable (hwloc failed).
 Result<NodeTopology> discover(const DiscoverOptions& options);
 
 }  // namespace mpitrain::topology
