@@ -44,9 +44,9 @@ function(mpitrain_add_room)
     endif()
 endfunction()
 
-# A program of the product. LIBEXEC puts it beside the tools that only mpitrain itself starts.
+# A program of the product. LIBEXEC puts it beside the tools that only mpitrain itself starts; an EXAMPLE is not installed.
 function(mpitrain_add_program)
-    cmake_parse_arguments(PROGRAM "LIBEXEC" "NAME" "SOURCES;LINK" ${ARGN})
+    cmake_parse_arguments(PROGRAM "LIBEXEC;EXAMPLE" "NAME" "SOURCES;LINK" ${ARGN})
     add_executable(${PROGRAM_NAME} ${PROGRAM_SOURCES})
     target_link_libraries(${PROGRAM_NAME} PRIVATE ${PROGRAM_LINK} mpitrain_options)
     set_target_properties(${PROGRAM_NAME} PROPERTIES
@@ -54,7 +54,7 @@ function(mpitrain_add_program)
     add_dependencies(product ${PROGRAM_NAME})
     if(PROGRAM_LIBEXEC)
         install(TARGETS ${PROGRAM_NAME} DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/mpitrain)
-    else()
+    elseif(NOT PROGRAM_EXAMPLE)
         install(TARGETS ${PROGRAM_NAME} DESTINATION ${CMAKE_INSTALL_BINDIR})
     endif()
 endfunction()
