@@ -309,11 +309,13 @@ void Agent::write_input() {
             return;
         }
         if (count < 0) {  // it does not read any more
+            connection_.send(wire::Credit{input_.size()});
             input_.clear();
             input_ended_ = true;
             break;
         }
         input_.erase(0, static_cast<std::size_t>(count));
+        connection_.send(wire::Credit{static_cast<std::uint64_t>(count)});
     }
     if (input_ended_) {
         program_.in.reset();

@@ -65,6 +65,8 @@ class AttemptObserver {
     virtual void on_all_running() = 0;
     // Must lead to grant(rank, bytes.size()) once the bytes are on their way out.
     virtual void on_output(Rank rank, wire::Stream stream, std::string bytes) = 0;
+    virtual void on_input_taken(
+        std::size_t bytes) = 0;  // the program read this much of its standard input
     virtual void on_progress(Rank rank, const wire::Progress& progress) = 0;
     virtual void on_commit(Rank rank, const wire::Commit& commit) = 0;
     virtual void on_rank_ended(const RankEnd& end) = 0;

@@ -13,6 +13,7 @@
 #include "attempt.hpp"
 #include "event_log.hpp"
 #include "hang_monitor.hpp"
+#include "input_window.hpp"
 #include "job_directory.hpp"
 #include "job_result.hpp"
 #include "line_tagger.hpp"
@@ -58,6 +59,7 @@ class Job final : private AttemptObserver {
     void on_rank_started(Rank rank, int pid) override;
     void on_all_running() override;
     void on_output(Rank rank, wire::Stream stream, std::string bytes) override;
+    void on_input_taken(std::size_t bytes) override;
     void on_progress(Rank rank, const wire::Progress& progress) override;
     void on_commit(Rank rank, const wire::Commit& commit) override;
     void on_rank_ended(const RankEnd& end) override;
@@ -88,6 +90,7 @@ class Job final : private AttemptObserver {
     std::optional<CommitFound> known_commit_;
     std::int64_t progress_event_ns_ = 0;
     bool reading_input_ = false;
+    std::shared_ptr<InputWindow> input_window_;
     std::optional<Error> start_error_;
     int exit_code_ = 125;
 };

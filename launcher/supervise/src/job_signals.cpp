@@ -116,25 +116,30 @@ void Job::tick() {
 // A thread of its own, since a terminal, a pipe and a file can each block or not be waited for. It
 // ends with the process.
 void Job::read_input() {
-    std::thread([this] {
+    input_window_ = std::make_shared<InputWindow>();
+    std::thread([this, window = input_window_] {
         sigset_t all;
         sigfillset(&all);
         pthread_sigmask(SIG_BLOCK, &all, nullptr);
         char buffer[16 * 1024];
-        while (true) {
+        for (bool end = false; !end;) {
             const ssize_t count = ::read(STDIN_FILENO, buffer, sizeof buffer);
-            const bool end = count <= 0;
+            end = count <= 0;
             std::string bytes(buffer, end ? 0 : static_cast<std::size_t>(count));
+            window->wait_for_room(bytes.size());
             asio::post(loop_, [this, bytes = std::move(bytes), end]() mutable {
                 if (attempt_) {
                     attempt_->input(std::move(bytes), end);
                 }
             });
-            if (end) {
-                return;
-            }
         }
     }).detach();
+}
+
+void Job::on_input_taken(std::size_t bytes) {
+    if (input_window_) {
+        input_window_->taken(bytes);
+    }
 }
 
 }  // namespace mpitrain

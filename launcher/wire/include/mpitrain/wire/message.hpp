@@ -11,18 +11,22 @@
 // What a rank's agent and its supervisor say to each other, over one stream socket an agent.
 //
 //   agent                                   supervisor
-//     Hello ───────────────────────────────▶            the gang is complete when every rank said it
+//     Hello ───────────────────────────────▶            the gang is complete when every rank said
+//     it
 //           ◀─────────────────────────────── Start      all ranks at once, or none
 //     Started, Output*, Progress*, Commit* ─▶
 //           ◀─────────────────────────────── Credit*    how many more bytes of output may be sent
 //           ◀─────────────────────────────── StopPrepare, StopDecide | Terminate | Signal | Input
+//           ◀─ Input, Credit ─▶               standard input, a window at a time
 //     Ended ───────────────────────────────▶            the truth about the program
 //     Drained ─────────────────────────────▶            all of its output was sent
-//           ◀─────────────────────────────── Release    only now may the agent exit, so the engine never sees a
-//                                                       failure and never starts its own kill sequence
+//           ◀─────────────────────────────── Release    only now may the agent exit, so the engine
+//           never sees a
+//                                                       failure and never starts its own kill
+//                                                       sequence
 //
-// A lost connection means, to the agent: the supervisor is gone, end the program and leave nothing. To the supervisor:
-// the agent is gone; its guard reports with Hello{guard=true} + Ended.
+// A lost connection means, to the agent: the supervisor is gone, end the program and leave nothing.
+// To the supervisor: the agent is gone; its guard reports with Hello{guard=true} + Ended.
 namespace mpitrain::wire {
 
 constexpr std::uint32_t protocol_version = 1;
@@ -33,12 +37,14 @@ using Text = std::string;
 // --- agent to supervisor ---
 struct Hello {
     std::uint32_t version = protocol_version;
-    Text secret;  // the job's shared secret; empty on a Unix socket, where the kernel names the peer
+    Text
+        secret;  // the job's shared secret; empty on a Unix socket, where the kernel names the peer
     std::int32_t rank = 0;
     bool guard = false;  // sent by the outer process after its agent died
     Text host;
     std::int32_t pid = 0;
-    std::uint16_t held_port = 0;  // rank 0 only: a TCP port that the agent keeps bound for the program
+    std::uint16_t held_port =
+        0;  // rank 0 only: a TCP port that the agent keeps bound for the program
 };
 struct Started {
     std::int32_t pid = 0;
@@ -55,7 +61,7 @@ struct Metric {
 };
 struct Progress {
     std::uint64_t step = 0;
-    std::uint64_t total = 0;  // 0 = unknown
+    std::uint64_t total = 0;          // 0 = unknown
     std::uint64_t checkpoint_ns = 0;  // time the program said it spent checkpointing, so far
     std::vector<Metric> metrics;
 };
@@ -97,19 +103,20 @@ struct EnvironmentEntry {
 };
 struct Start {
     std::vector<Text> command;
-    std::vector<EnvironmentEntry> env;  // complete but for what the engine gave the agent (OMPI_* PMIX_* …)
+    std::vector<EnvironmentEntry>
+        env;  // complete but for what the engine gave the agent (OMPI_* PMIX_* …)
     Text workdir;
-    Text cpus;          // kernel list format; empty = do not pin
-    Text out_path;      // per-rank files; created by the agent
+    Text cpus;      // kernel list format; empty = do not pin
+    Text out_path;  // per-rank files; created by the agent
     Text err_path;
-    Text control_path;  // control page to create, see client/control_page.hpp
+    Text control_path;    // control page to create, see client/control_page.hpp
     bool forward = true;  // send Output
     bool pty = false;
     std::uint16_t rows = 0;
     std::uint16_t columns = 0;
     bool input = false;  // the program's standard input comes as Input messages; else /dev/null
 };
-struct Credit {
+struct Credit {  // either way: supervisor for Output, agent for Input
     std::uint64_t bytes = 0;
 };
 struct StopPrepare {};
@@ -117,8 +124,8 @@ struct StopDecide {
     std::uint64_t step = 0;  // should_stop(s) is true from this step on
 };
 struct Terminate {
-    std::int32_t signal = 0;     // first this
-    std::int64_t grace_ns = 0;   // then, after this long, SIGKILL to everything left
+    std::int32_t signal = 0;    // first this
+    std::int64_t grace_ns = 0;  // then, after this long, SIGKILL to everything left
 };
 struct Signal {
     std::int32_t signal = 0;
@@ -152,8 +159,8 @@ using Message = std::variant<Hello,
                              WindowSize,
                              Release>;
 
-// A frame: little-endian uint32 body length, one byte type (the variant's index), body. Integers little-endian, booleans one
-// byte, texts and lists a uint32 count first.
+// A frame: little-endian uint32 body length, one byte type (the variant's index), body. Integers
+// little-endian, booleans one byte, texts and lists a uint32 count first.
 std::string encode(const Message& message);
 
 // Collects bytes as they come and gives out messages as they complete. Not thread-safe.
@@ -161,7 +168,8 @@ class Decoder {
   public:
     void append(const char* bytes, std::size_t count);
     // The next whole message; nullopt when more bytes are needed.
-    // Errors: data_loss (unknown type, wrong body, a frame over frame_bytes_max): the connection must be dropped.
+    // Errors: data_loss (unknown type, wrong body, a frame over frame_bytes_max): the connection
+    // must be dropped.
     Result<std::optional<Message>> next();
 
   private:
