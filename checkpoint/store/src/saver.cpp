@@ -174,7 +174,7 @@ Result<std::string> StoreSaver::write_mine(const SaveInput& input, const std::st
 // thread is to be had.
 StoreSaver::View StoreSaver::start_view(const SaveInput& input, const std::string& token) {
     const SavePlan& plan = prepared_->plan;
-    if (!is_first() || !options_.hdf5_view || plan.shards.size() > view_shards_max) {
+    if (!is_first() || !options_.hdf5_view || !deserves_view(plan)) {
         return {};
     }
     return std::async(std::launch::async | std::launch::deferred, [this, &input, &plan, token] {

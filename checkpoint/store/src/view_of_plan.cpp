@@ -4,6 +4,14 @@
 
 namespace mpitrain::checkpoint {
 
+bool deserves_view(const SavePlan& plan) {
+    std::size_t blocks = 0;
+    for (const ShardPlan& shard : plan.shards) {
+        blocks += shard.pieces.size();
+    }
+    return plan.shards.size() <= view_shards_max && blocks <= view_blocks_max;
+}
+
 std::vector<ViewTensor> view_of(const SavePlan& plan, std::string_view token) {
     std::vector<ViewTensor> tensors;
     for (const TensorPlan& tensor : plan.tensors) {

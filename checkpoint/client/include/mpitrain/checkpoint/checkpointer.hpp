@@ -93,7 +93,7 @@ struct Options {
     std::uint32_t keep_last = 3;  // older commits are removed after a new one; 0 keeps all
     // How long one rank waits for the others in each phase of a save or load.
     std::chrono::milliseconds deadline = std::chrono::minutes(10);
-    // checkpoint.h5, by which HDF5 tools see whole tensors; left out beyond 64 shards.
+    // checkpoint.h5, by which HDF5 tools see whole tensors; left out beyond 64 shards or 4096 blocks.
     bool hdf5_view = true;
 };
 
