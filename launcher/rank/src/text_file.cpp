@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "posix.hpp"
@@ -13,11 +14,14 @@ std::optional<std::string> read_file(const std::string& path, std::size_t bytes_
     if (!file) {
         return std::nullopt;
     }
-    std::string text(bytes_max, '\0');
+    // Grown with what comes: touching all of `bytes_max` would cost more than starting a program.
+    constexpr std::size_t chunk_bytes = 4096;
+    std::string text;
     std::size_t done = 0;
     while (done < bytes_max) {
+        text.resize(std::min(bytes_max, done + std::max(chunk_bytes, done)));
         const ssize_t count =
-            retry([&] { return ::read(file.get(), text.data() + done, bytes_max - done); });
+            retry([&] { return ::read(file.get(), text.data() + done, text.size() - done); });
         if (count < 0) {
             return std::nullopt;
         }
