@@ -294,11 +294,13 @@ void Agent::report(wire::Ended ended) {
 }
 
 void Agent::take_input(const wire::Input& input) {
-    if (program_.in) {
-        input_ += input.bytes;
-        input_ended_ = input.end;
-        write_input();
+    if (!program_.in) {  // nobody reads it any more: let it flow away
+        connection_.send(wire::Credit{input.bytes.size()});
+        return;
     }
+    input_ += input.bytes;
+    input_ended_ = input.end;
+    write_input();
 }
 
 void Agent::write_input() {

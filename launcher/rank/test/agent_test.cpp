@@ -193,6 +193,22 @@ TEST_F(Agent, CarriesInput) {
     EXPECT_EQ(peer.out, text + "\nend\n");
 }
 
+TEST_F(Agent, InputThatNobodyReadsFlowsAway) {
+    Peer peer = connect();
+    wire::Start start = order({});
+    start.command = {"sh", "-c", "exec <&-; echo closed; exec sleep 1000"};
+    start.input = true;
+    peer.send(wire::Credit{1000});
+    peer.send(start);
+    peer.expect_output("closed\n");
+    for (int i = 0; i < 3; ++i) {
+        peer.send(wire::Input{"nobody\n", false});
+        EXPECT_EQ(peer.expect<wire::Credit>().bytes, 7U);
+    }
+    peer.send(wire::Terminate{SIGTERM, 0});
+    peer.expect<Ended>();
+}
+
 TEST_F(Agent, LeavesWhenItIsReleasedUnused) {
     Peer peer = connect();
     peer.send(wire::Release{});

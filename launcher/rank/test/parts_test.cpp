@@ -203,7 +203,8 @@ struct TestRank {
         if (pid == 0) {
             client::detail::attach(path.c_str());
             std::mt19937 random(seed);
-            for (std::uint64_t step = 0; step < 1'000'000; ++step) {
+            ::alarm(60);
+            for (std::uint64_t step = 0;; ++step) {
                 if (client::should_stop(step)) {
                     ::_exit(client::should_stop(step + 1) ? static_cast<int>(step % 251) : 252);
                 }
@@ -212,7 +213,6 @@ struct TestRank {
                     ::sched_yield();
                 }
             }
-            ::_exit(253);
         }
     }
 };

@@ -10,20 +10,21 @@
 
 // What a rank's agent and its supervisor say to each other, over one stream socket an agent.
 //
-//   agent                                   supervisor
-//     Hello ───────────────────────────────▶            the gang is complete when every rank said
-//     it
-//           ◀─────────────────────────────── Start      all ranks at once, or none
+//   agent                            supervisor
+//     Hello ────────────────────────▶           the gang is complete when every rank said it
+//           ◀──────────────────────── Start     all ranks at once, or none
 //     Started, Output*, Progress*, Commit* ─▶
-//           ◀─────────────────────────────── Credit*    how many more bytes of output may be sent
-//           ◀─────────────────────────────── StopPrepare, StopDecide | Terminate | Signal | Input
-//           ◀─ Input, Credit ─▶               standard input, a window at a time
-//     Ended ───────────────────────────────▶            the truth about the program
-//     Drained ─────────────────────────────▶            all of its output was sent
-//           ◀─────────────────────────────── Release    only now may the agent exit, so the engine
-//           never sees a
-//                                                       failure and never starts its own kill
-//                                                       sequence
+//           ◀──────────────────────── Credit*   how many more bytes of output may be sent
+//           ◀──────────────────────── StopPrepare, StopDecide | Terminate | Signal
+//           ◀──────────────────────── Input     standard input, a window at a time:
+//     Credit ───────────────────────▶           the program has taken so many bytes of it
+//     Ended ────────────────────────▶           the truth about the program; output may follow
+//     Drained ──────────────────────▶           all of its output was sent
+//           ◀──────────────────────── Release   only now may the agent exit, so the engine never
+//                                               sees a failure, nor starts its own kill sequence
+//
+// A line of output may be 64 KiB long and needs its whole length in credit, so the supervisor's
+// window must be at least that, and grow again by all that it has taken.
 //
 // A lost connection means, to the agent: the supervisor is gone, end the program and leave nothing.
 // To the supervisor: the agent is gone; its guard reports with Hello{guard=true} + Ended.
