@@ -97,8 +97,8 @@ std::optional<double> quotient(std::string_view quota, std::string_view period) 
 
 std::optional<double> quota_of(const std::string& directory, bool is_v2) {
     if (is_v2) {
-        const auto text = read_text(directory + "/cpu.max");
-        const auto parts = split(trim(text.value_or("")), ' ');
+        const std::string text = read_text(directory + "/cpu.max").value_or("");
+        const auto parts = split(trim(text), ' ');
         return parts.size() == 2 ? quotient(parts[0], parts[1]) : std::nullopt;
     }
     const auto quota = read_text(directory + "/cpu.cfs_quota_us");
