@@ -48,6 +48,14 @@ Result<topology::DiscoverOptions> discover_options(const Invocation& invocation)
     return options;
 }
 
+// A file that the user named and that cannot be read is wrong input, whatever the system's reason.
+Error as_input_error(const Error& error, const topology::DiscoverOptions& options) {
+    if (options.xml_file.empty() || error.code() == ErrorCode::unsatisfiable) {
+        return error;
+    }
+    return Error(ErrorCode::invalid_argument, error.what()).at(error.where()).mend(error.mend());
+}
+
 Result<void> write_drawing(const NodeTopology& node, const std::string& path) {
     errno = 0;
     std::ofstream file(path, std::ios::binary | std::ios::trunc);
@@ -81,7 +89,7 @@ int run_topo(Invocation& invocation) {
     }
     const auto node = topology::discover(*options);
     if (!node) {
-        return fail(terminal, node.error());
+        return fail(terminal, as_input_error(node.error(), *options));
     }
     for (const std::string& warning : node->warnings) {
         terminal.warn(warning);
