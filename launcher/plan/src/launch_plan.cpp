@@ -148,6 +148,21 @@ EnvironmentMap environment_of(const PlanInput& input,
     return env;
 }
 
+// Where ranks share cores, each may run on those of all ranks of its NUMA nodes: a core whose ranks
+// wait then serves the others. (32 ranks on 2 cores start 5 % slower when pinned; mpirun does not
+// bind ranks that share cores either.)
+CpuSet cpus_of(const RankPlacement& placement, const NodeShare& node) {
+    CpuSet cpus = placement.cpus;
+    if (!cpus.empty() && shares_cores(node)) {
+        for (const RankPlacement* other : node.ranks) {
+            if (other->numa == placement.numa) {
+                cpus |= other->cpus;
+            }
+        }
+    }
+    return cpus;
+}
+
 RankPlan plan_of(const RankPlacement& placement, const NodeShare& node) {
     RankPlan plan;
     plan.rank = placement.rank;
@@ -155,7 +170,7 @@ RankPlan plan_of(const RankPlacement& placement, const NodeShare& node) {
     plan.host = node.topology->host;
     plan.slots = placement.slots;
     plan.gpus = gpu_names(*node.topology, placement);
-    plan.cpus = placement.cpus;
+    plan.cpus = cpus_of(placement, node);
     plan.numa = placement.numa;
     plan.nics = placement.nics;
     return plan;

@@ -196,6 +196,28 @@ TEST(LaunchPlan, KnowsWhenCoresAreShared) {
     EXPECT_EQ(fixture.plan().ranks[2].env.at("OMP_NUM_THREADS"), "1");
 }
 
+TEST(LaunchPlan, LetsRanksThatShareCoresRoamTheirNumaNodes) {
+    Fixture fixture;
+    fixture.nodes = {node_of("a", 4, 8)};
+    fixture.spec.groups[0].ranks = 5;
+    fixture.placements.clear();
+    for (const int rank : {0, 1, 2, 3, 4}) {
+        const int slot = rank % 4;
+        fixture.placements.push_back(
+            placed(rank, rank, 0, {slot}, CpuSet::range(2 * slot, 2 * slot + 1)));
+        fixture.placements.back().numa = {slot / 2};
+    }
+    const LaunchPlan plan = fixture.plan();
+    EXPECT_TRUE(plan.shares_cores);
+    EXPECT_EQ(plan.ranks[0].cpus.to_string(), "0-3");
+    EXPECT_EQ(plan.ranks[3].cpus.to_string(), "4-7");
+    EXPECT_EQ(plan.ranks[4].cpus.to_string(), "0-3");
+
+    fixture.spec.groups[0].ranks = 4;
+    fixture.placements.pop_back();
+    EXPECT_EQ(fixture.plan().ranks[0].cpus.to_string(), "0-1");
+}
+
 TEST(LaunchPlan, HashesAlikeUnderEveryEngineAndHostName) {
     Fixture fixture;
     const LaunchPlan plan = fixture.plan();
