@@ -6,6 +6,7 @@
 
 #include "mpitrain/base/result.hpp"
 #include "mpitrain/collectives/types.hpp"
+#include "pieces.hpp"
 
 namespace mpitrain::collectives {
 
@@ -19,16 +20,6 @@ struct Incoming {
     int from;
     std::byte* data;
     std::size_t bytes;
-};
-
-// The pieces of one reduction, one of each rank: the others' lie `stride` bytes apart in rank order
-// from `received` on (the place of the own one is free), the own one anywhere.
-struct Pieces {
-    const std::byte* received;
-    std::size_t stride;
-    int own;
-    const void* own_data;
-    int ranks;
 };
 
 // What TreeCollectives needs of a library below. On devices everything is enqueued in order, on

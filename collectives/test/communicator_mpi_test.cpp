@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "mpitrain/collectives/mpi_interop.hpp"
+#include "mpitrain/collectives/nccl.hpp"
 #include "reference.hpp"
 
 namespace mpitrain::collectives {
@@ -274,6 +275,17 @@ TEST(BadUse, IsATypedErrorAndLeavesTheCommunicatorUsable) {
               code(comm.allreduce(early, Buffer(&some[1], 6, DataType::f32), ReduceOp::sum)));
     const auto beyond = static_cast<std::size_t>(-1);
     EXPECT_EQ(invalid, code(comm.broadcast(Buffer(some.data(), beyond, DataType::f64), 0)));
+    EXPECT_TRUE(comm.barrier());
+}
+
+TEST(OpenNccl, IsATypedErrorOnEveryRankWhereItCannotBe) {
+    Communicator comm = world();
+    const auto device =
+        open_nccl(comm, {.common = {}, .library = "libno-such-nccl.so.2", .device = {}});
+    ASSERT_FALSE(device);
+    const ErrorCode code = device.error().code();
+    EXPECT_TRUE(code == ErrorCode::unsupported || code == ErrorCode::unavailable);
+    EXPECT_FALSE(device.error().mend().empty());
     EXPECT_TRUE(comm.barrier());
 }
 

@@ -1,0 +1,15 @@
+// open_nccl() of builds without CUDA.
+#include "mpitrain/collectives/nccl.hpp"
+
+namespace mpitrain::collectives {
+
+Result<Communicator> open_nccl(Communicator& /*ranks*/, const NcclOptions& /*options*/) {
+    return Error(ErrorCode::unsupported, "this mpitrain was built without CUDA and NCCL")
+        .mend("build it with -DMPITRAIN_CUDA=ON, or use the MPI backend on host memory");
+}
+
+Result<void*> nccl_stream(Communicator& /*communicator*/) {
+    return Error(ErrorCode::invalid_argument, "this communicator is not built on NCCL");
+}
+
+}  // namespace mpitrain::collectives

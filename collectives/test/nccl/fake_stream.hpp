@@ -1,0 +1,25 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+
+namespace mpitrain::collectives::testing {
+
+// A stream on host memory: work waits in order until it can be done. One thread's own.
+struct FakeStream {
+    std::deque<std::function<bool()>> pending;  // each returns whether it is done
+
+    void enqueue(std::function<bool()> work) {
+        pending.push_back(std::move(work));
+        drain();
+    }
+    // Does what can be done; returns whether nothing is left.
+    bool drain() {
+        while (!pending.empty() && pending.front()()) {
+            pending.pop_front();
+        }
+        return pending.empty();
+    }
+};
+
+}  // namespace mpitrain::collectives::testing
