@@ -53,7 +53,7 @@ class PrivateDirectory {
 Result<int> rounds_of(const cli::Invocation& invocation) {
     const std::string given = invocation.value("rounds");
     if (given.empty()) {
-        return invocation.has("quick") ? rounds_quick : rounds_usual;
+        return invocation.is_on("quick") ? rounds_quick : rounds_usual;
     }
     auto rounds = parse_integer(given, 1, rounds_max);
     if (!rounds) {
