@@ -56,9 +56,10 @@ Outcome run_mpitrain(const std::vector<std::string>& words,
                      const std::vector<std::string>& environment) {
     std::vector<std::string> arguments = {MPITRAIN_PROGRAM};
     arguments.insert(arguments.end(), words.begin(), words.end());
-    std::vector<std::string> variables = {
-        "PATH=/usr/bin:/bin", "HOME=/nonexistent", "LC_ALL=C.UTF-8"};
-    variables.insert(variables.end(), environment.begin(), environment.end());
+    std::vector<std::string> variables = environment;  // first, since the first one counts
+    for (const char* fixed : {"PATH=/usr/bin:/bin", "HOME=/nonexistent", "LC_ALL=C.UTF-8"}) {
+        variables.emplace_back(fixed);
+    }
     std::array<int, 2> out{};
     std::array<int, 2> err{};
     Outcome outcome;

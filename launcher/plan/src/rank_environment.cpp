@@ -6,7 +6,7 @@
 namespace mpitrain {
 namespace {
 
-// docs/guide/options.md shows these two lists to users; a test keeps them equal.
+// docs/guide/options.md shows these two lists; a test holds that it names them all.
 constexpr std::array<std::string_view, 22> denied_prefixes = {
     "MPITRAIN_",         // options, and what an outer mpitrain told its own rank
     "OMPI_COMM_WORLD_",  // Open MPI's launch of us
@@ -94,6 +94,14 @@ EnvironmentMap rank_base_environment(const EnvironmentMap& submitter) {
         }
     }
     return kept;
+}
+
+std::vector<std::string> denied_variables() {
+    std::vector<std::string> names(denied_names.begin(), denied_names.end());
+    for (const std::string_view prefix : denied_prefixes) {
+        names.push_back(std::string(prefix) + "*");
+    }
+    return names;
 }
 
 bool is_secret(std::string_view name) {

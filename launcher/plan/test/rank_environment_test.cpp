@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <sstream>
+
 namespace mpitrain {
 namespace {
 
@@ -32,6 +35,15 @@ TEST(RankBaseEnvironment, DropsWhatAnOuterLauncherOrJobLeft) {
                                      {"MASTER_PORT", "29500"},
                                      {"NOTIFY_SOCKET", "x"}}),
               EnvironmentMap());
+}
+
+TEST(RankBaseEnvironment, TheGuideNamesAllThatIsDropped) {
+    std::ifstream file(std::string(MPITRAIN_SOURCE_DIRECTORY) + "/docs/guide/options.md");
+    std::ostringstream text;
+    text << file.rdbuf();
+    for (const std::string& name : denied_variables()) {
+        EXPECT_NE(text.str().find("`" + name + "`"), std::string::npos) << name;
+    }
 }
 
 TEST(Secrets, AreKnownByTheirNames) {

@@ -67,6 +67,10 @@ Result<int> run(const std::vector<std::string>& arguments) {
         std::puts(usage);
         return 0;
     }
+    if (arguments.size() == 1 && arguments[0] == "--version") {  // mpitrain doctor compares it
+        std::puts("mpitrain-rank " MPITRAIN_VERSION);
+        return 0;
+    }
     return Error(ErrorCode::invalid_argument, std::string("unknown arguments\n") + usage);
 }
 
