@@ -40,6 +40,8 @@ MAY_KNOW = [
     ("scheduler/*", COMMON + ["common/settings", "scheduler/*"]),
     ("launcher/*", COMMON + ["common/settings", "common/jobfile", "launcher/*", "scheduler/core", "scheduler/topology", "checkpoint/*"]),
     ("collectives*", COMMON + ["collectives*"]),
+    # The program takes mpitrain's command line, and so looks like it.
+    ("checkpoint/tool", COMMON + ["common/settings", "launcher/cli", "checkpoint/*"]),
     ("checkpoint/*", COMMON + ["checkpoint/*"]),
     ("slurm*", COMMON + ["scheduler/*", "launcher/*", "slurm*"]),
     ("mpijob-crd/*", COMMON + ["scheduler/*", "launcher/*", "mpijob-crd/*"]),
@@ -100,8 +102,9 @@ def find_rooms(root):
     """Rooms by folder: a folder with include/mpitrain in it, or an example."""
     found = {relative(root, p.parent.parent) for p in root.rglob("include/mpitrain") if "build" not in p.parts}
     found |= {relative(root, p) for p in root.glob("examples/*") if p.is_dir()}
-    # These have no public header, but a place in the order.
-    found |= {relative(root, p) for p in root.glob("launcher/*") if p.is_dir()}
+    # Some have no public header, but a place in the order.
+    for house in ("scheduler", "launcher", "checkpoint"):
+        found |= {relative(root, p) for p in root.glob(f"{house}/*") if p.is_dir()}
     return found
 
 

@@ -85,8 +85,7 @@ int AgentLink::peer_uid() const {
     ucred peer{};
     socklen_t size = sizeof peer;
     // getsockopt does not change the socket, but asio's native_handle() is not const.
-    const int fd = const_cast<Socket&>(socket_)
-                       .native_handle();  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+    const int fd = const_cast<Socket&>(socket_).native_handle();
     return ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? static_cast<int>(peer.uid)
                                                                         : -1;
 }
