@@ -12,9 +12,8 @@
 namespace mpitrain::client::detail {
 namespace {
 
-// One a process by nature, and read by a signal handler.
-std::atomic<ControlPage*> attached =
-    nullptr;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): a signal handler reads it
+std::atomic<ControlPage*> attached = nullptr;
 static_assert(std::atomic<ControlPage*>::is_always_lock_free);
 
 void detach_in_child() {

@@ -23,6 +23,7 @@ class EngineGuard : public RankTest {
         if (rank_process == 0) {
             ::fcntl(theirs.get(), F_SETFD, 0);
             ::putenv(marker.data());
+            std::filesystem::current_path(directory);  // where a core may fall
             const std::vector<char*> list = exec_list(arguments);
             ::execv(list[0], list.data());
             ::_exit(127);

@@ -91,9 +91,9 @@ struct Ended {
     bool told_stop = false;  // should_stop said yes at least once
     std::int64_t time_ns = 0;
     std::int32_t leftovers = 0;  // descendants that had to be killed afterwards
-    Text detail;                 // for not_started: the failing operation and path
-    Text stderr_tail;            // last 4 KiB
-    Text error_file;             // content of TORCHELASTIC_ERROR_FILE, at most 64 KiB
+    Text detail;       // not_started: the failing operation and path; agent_lost: who died
+    Text stderr_tail;  // last 4 KiB
+    Text error_file;   // content of TORCHELASTIC_ERROR_FILE, at most 64 KiB
 };
 struct Drained {};
 
