@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A character model of English words, trained data-parallel with PyTorch; it saves, stops when asked, and resumes.
 
-Nothing in it knows what started it: `mpitrain run -n 2 python3 train.py`, torchrun, or `python3 train.py` alone. The four
+Nothing in it knows what started it: `mpitrain run -n 2 python3 train.py`, torchrun, or `python3 train.py` alone. The
 calls of the mpitrain package work everywhere, and do something under mpitrain.
 """
 
@@ -32,8 +32,8 @@ def read_examples(path):
 
 def make_model(characters):
     torch.manual_seed(1)
-    layers = [nn.Embedding(characters, 8), nn.Flatten(), nn.Linear(8 * CONTEXT, 64), nn.Tanh(), nn.Linear(64, characters)]
-    return nn.Sequential(*layers)
+    hidden = [nn.Embedding(characters, 8), nn.Flatten(), nn.Linear(8 * CONTEXT, 64), nn.Tanh()]
+    return nn.Sequential(*hidden, nn.Linear(64, characters))
 
 
 def batch(step, rank, examples):
@@ -64,7 +64,7 @@ def save(directory, step, state):
 
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", default="/usr/share/dict/words", help="a text, one or more words a line [%(default)s]")
+    parser.add_argument("--data", default="/usr/share/dict/words", help="a text of words [%(default)s]")
     parser.add_argument("--steps", type=int, default=2000, help="[%(default)s]")
     parser.add_argument("--every", type=int, default=200, help="steps between checkpoints [%(default)s]")
     return parser.parse_args()
