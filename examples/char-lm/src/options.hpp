@@ -15,7 +15,7 @@ struct Options {
     std::uint64_t hidden = 256;  // units
     std::uint64_t seed = 1;
     double learning_rate = 0.003;
-    std::uint64_t checkpoint_every = 500;  // steps; 0: only at the end and when told to stop
+    std::uint64_t checkpoint_every = 200;  // steps; 0: only at the end and when told to stop
     std::string checkpoint_directory;      // empty: none
     std::uint64_t samples = 12;            // words written at the end
 };
