@@ -61,6 +61,7 @@ void on_terminate(int number, siginfo_t* info, void* /*context*/) {
 
 // At load, so that the agent knows within milliseconds that this program can be asked to stop.
 [[gnu::constructor]] void attach_at_load() {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): before main, there is one thread
     if (const char* path = std::getenv("MPITRAIN_CONTROL")) {
         attach(path);
     }

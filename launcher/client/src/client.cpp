@@ -49,6 +49,7 @@ bool await_decision(ControlPage& page) {
 }
 
 std::optional<std::string> environment(const char* name) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): as safe as the program makes its environment
     const char* const value = std::getenv(name);
     if (value == nullptr || *value == '\0') {
         return std::nullopt;

@@ -22,6 +22,7 @@ constexpr const char* usage =
 // Which rank the engine says that we are.
 Result<int> rank_from_environment() {
     for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"}) {
+        // NOLINTNEXTLINE(concurrency-mt-unsafe): the only thread
         if (const char* value = std::getenv(name)) {
             MPITRAIN_TRY(const auto rank, parse_integer(value, 0, 1 << 24));
             return static_cast<int>(rank);

@@ -110,7 +110,7 @@ std::uint64_t OutputQueue::untaken() const {
 
 std::string OutputQueue::take(std::uint64_t limit) {
     if (gap_ > 0 && forwarded_ == size_ && spill_forwarded_ == 0) {
-        const std::string text = notice(gap_);
+        std::string text = notice(gap_);
         if (text.size() > limit) {
             return {};
         }

@@ -51,7 +51,7 @@ UniqueFd take_signals() {
         // exit status.
         ::signal(number, SIG_DFL);
     }
-    ::sigprocmask(SIG_BLOCK, &set, nullptr);
+    ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
     return UniqueFd(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
 }
 
@@ -61,7 +61,7 @@ void reset_signals() {
     }
     sigset_t none;
     sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
 }
 
 std::optional<CaughtSignal> next_signal(const UniqueFd& signals) {

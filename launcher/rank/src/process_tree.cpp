@@ -67,6 +67,7 @@ std::vector<ProcessStat> all_processes() {
     if (!directory) {
         return processes;
     }
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is our own
     while (const dirent* entry = ::readdir(directory.get())) {
         if (entry->d_name[0] < '1' || entry->d_name[0] > '9') {
             continue;

@@ -196,6 +196,7 @@ bool is_from_engine(std::string_view variable) {
 
 std::vector<char*> exec_list(const std::vector<std::string>& texts) {
     std::vector<char*> list;
+    list.reserve(texts.size() + 1);
     for (const std::string& text : texts) {
         list.push_back(const_cast<char*>(text.c_str()));  // execvp's signature is older than const
     }
@@ -220,8 +221,9 @@ std::vector<std::string> program_environment(const wire::Start& start, const cha
         variables["MPITRAIN_CONTROL"] = start.control_path;
     }
     std::vector<std::string> environment;
+    environment.reserve(variables.size());
     for (const auto& [name, value] : variables) {
-        environment.push_back(name + "=" + value);
+        environment.emplace_back(name).append("=").append(value);
     }
     return environment;
 }

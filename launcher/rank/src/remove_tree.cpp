@@ -39,6 +39,7 @@ bool empty_directory(int directory, const Limits& limits, int depth) {
         again.release();
         bool left = false;
         bool removed = false;
+        // NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is our own
         while (const dirent* entry = ::readdir(entries.get())) {
             const std::string_view name = entry->d_name;
             if (name == "." || name == "..") {
