@@ -28,7 +28,8 @@ Result<void> check_path(const std::string& program, const std::string& workdir) 
     }
     return Error(ErrorCode::not_found, "no such program")
         .at(program)
-        .mend(fmt::format("looked in {}", workdir));
+        .mend(fmt::format("check its path, which is taken from {}",
+                          workdir == "." ? "the current directory" : workdir));
 }
 
 Result<void> check_search(const std::string& program,
@@ -59,6 +60,12 @@ Result<void> check_search(const std::string& program,
 }  // namespace
 
 Result<void> check_programs(const JobSpec& spec, const EnvironmentMap& environment) {
+    const std::string workdir = spec.workdir.empty() ? "." : spec.workdir;
+    if (struct stat status{}; ::stat(workdir.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) {
+        return Error(ErrorCode::invalid_argument, "no such directory")
+            .at(workdir)
+            .mend("make it, or give another one with --workdir");
+    }
     for (const CommandGroup& group : spec.groups) {
         const std::string& program = group.command.front();
         std::string search;
@@ -68,8 +75,8 @@ Result<void> check_programs(const JobSpec& spec, const EnvironmentMap& environme
             }
         }
         MPITRAIN_TRY_VOID(program.find('/') != std::string::npos
-                              ? check_path(program, spec.workdir)
-                              : check_search(program, spec.workdir, search));
+                              ? check_path(program, workdir)
+                              : check_search(program, workdir, search));
     }
     return {};
 }

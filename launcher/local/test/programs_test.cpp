@@ -28,6 +28,7 @@ class Programs : public testing::Test {
         return check_programs(spec_, environment);
     }
     JobSpec spec_;
+    std::string unset_;
 };
 
 TEST_F(Programs, AreFoundFromTheWorkingDirectoryAndAlongPath) {
@@ -43,6 +44,23 @@ TEST_F(Programs, MissingAndNotExecutableAreToldApart) {
         << "a directory is no program";
     EXPECT_EQ(check("plain", {{"PATH", spec_.workdir}}).error().code(),
               ErrorCode::permission_denied);
+}
+
+TEST_F(Programs, AreSoughtFromTheCurrentDirectoryWhereNoOtherIsSet) {
+    const std::filesystem::path before = std::filesystem::current_path();
+    std::filesystem::current_path(spec_.workdir);
+    std::swap(spec_.workdir, unset_);
+    const bool found = check("./runs").has_value();
+    std::swap(spec_.workdir, unset_);
+    std::filesystem::current_path(before);
+    EXPECT_TRUE(found);
+}
+
+TEST_F(Programs, AMissingWorkingDirectoryIsNoMissingProgram) {
+    const std::string there = spec_.workdir;
+    spec_.workdir = there + "/absent";
+    EXPECT_EQ(check("sh").error().code(), ErrorCode::invalid_argument);
+    spec_.workdir = there;
 }
 
 TEST_F(Programs, AForgottenDotSlashIsPointedOut) {
