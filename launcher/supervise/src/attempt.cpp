@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 
 #include "event_log.hpp"
 #include "mpitrain/base/duration.hpp"
@@ -347,6 +348,30 @@ void Attempt::on_engine_exit(int /*wait_status*/) {
     }
 }
 
+// The engine's guard does this too, also when we are killed; this is for when the guard was.
+void Attempt::remove_directories() const {
+    for (const std::string& directory :
+         {input_.directories.runtime, input_.directories.shared_memory}) {
+        std::error_code ignored;
+        std::filesystem::remove_all(directory, ignored);
+    }
+}
+
+// Whether a commit covers all that was trained when the stop was asked for.
+bool Attempt::nothing_lost() const {
+    const auto covers = [this](std::uint64_t commit) {
+        return commit + 1 >= stop_step_.value_or(0);
+    };
+    if (outcome_.commit_step) {
+        return commit_ns_ >= stop_asked_ns_ || (stop_step_ && covers(*outcome_.commit_step));
+    }
+    // Without a step since, the commit that this attempt began with is as good as one of its own.
+    return input_.resume_step && covers(*input_.resume_step) &&
+           std::ranges::all_of(members_, [](const Member& member) {
+               return !member.started || (member.ended && member.ended->told_stop);
+           });
+}
+
 void Attempt::finish() {
     if (phase_ == Phase::finished) {
         return;
@@ -357,11 +382,8 @@ void Attempt::finish() {
     deadline_timer_.cancel();
     boost::system::error_code ignored;
     acceptor_.close(ignored);
-    const bool covers_the_stop =
-        stop_step_ && outcome_.commit_step && *outcome_.commit_step + 1 >= *stop_step_;
-    outcome_.stopped_with_commit =
-        outcome_.stop_requested &&
-        (covers_the_stop || (outcome_.commit_step && commit_ns_ >= stop_asked_ns_));
+    remove_directories();
+    outcome_.stopped_with_commit = outcome_.stop_requested && nothing_lost();
     observer_.on_finished(std::move(outcome_));
 }
 

@@ -38,6 +38,7 @@ struct AttemptInput {
     std::string agent_path;
     std::string client_library;  // for programs that load it at run time, may be empty
     std::string resume;          // the commit to resume from, or empty
+    std::optional<std::uint64_t> resume_step = std::nullopt;
     int restart_count = 0;
     int max_restarts = 0;
     const EnvironmentMap&
@@ -137,6 +138,7 @@ class Attempt {
     [[nodiscard]] wire::Start start_message(const RankPlan& rank) const;
 
     void settle(std::chrono::milliseconds for_reports);
+    void wait_for_origin(const wire::Ended& failure);
     void conclude();
     void end_with(Verdict verdict);
     void ask_ranks_to_stop();
@@ -148,6 +150,8 @@ class Attempt {
     void close(bool engine_may_finish);
     void on_engine_exit(int wait_status);
     void finish();
+    [[nodiscard]] bool nothing_lost() const;
+    void remove_directories() const;
     void after(Timer& timer, std::chrono::nanoseconds delay, void (Attempt::*then)());
     void cut_engine();
     [[nodiscard]] bool all_ended() const;
@@ -169,6 +173,7 @@ class Attempt {
     int started_ = 0;
     std::uint16_t master_port_ = 0;
     bool engine_stopping_ = false;
+    bool only_echoes_ = false;  // settling, and every failure so far blames a peer
     std::int64_t stop_asked_ns_ = 0;
     std::optional<std::uint64_t> stop_step_;
     bool terminated_ = false;

@@ -14,6 +14,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto reports_in_flight = 40ms;   // a failure's siblings
+constexpr auto origin_delay = 400ms;       // the peer that a first failure blames
 constexpr auto engine_text_delay = 150ms;  // MPI_Abort's text takes the way through mpirun
 constexpr auto guard_report_delay = 1s;  // an agent's guard must first end the agent's descendants
 
@@ -66,7 +67,9 @@ void Attempt::hello(const std::shared_ptr<AgentLink>& link, const wire::Hello& h
         known.link->close();
     }
     known.link = link;
-    known.host = hello.host;
+    if (!hello.host.empty()) {  // a guard that speaks for its agent does not say
+        known.host = hello.host;
+    }
     rank_of_[link.get()] = rank;
     if (hello.guard) {
         return;  // speaks for its dead agent: an Ended follows
@@ -155,9 +158,20 @@ void Attempt::handle(Rank rank, wire::Ended ended) {
     const bool expected =
         clean || terminated_ || (phase_ == Phase::stopping && (ending.nudged || end.ended.by_us));
     if (!expected) {
-        settle(engine_stopping_ ? engine_text_delay : reports_in_flight);
+        wait_for_origin(end.ended);
     }
     end_if_all_ended();
+}
+
+// A rank that blames a peer points at a failure that is still to be heard of.
+void Attempt::wait_for_origin(const wire::Ended& failure) {
+    const bool echo = blames_a_peer(failure);
+    const auto usual = engine_stopping_ ? engine_text_delay : reports_in_flight;
+    if (phase_ == Phase::settling && only_echoes_ && !echo) {
+        after(phase_timer_, usual, &Attempt::conclude);
+    }
+    only_echoes_ = echo && (only_echoes_ || phase_ != Phase::settling);
+    settle(echo ? std::max(usual, origin_delay) : usual);
 }
 
 void Attempt::handle(Rank rank, const wire::Drained& /*drained*/) {

@@ -5,6 +5,7 @@
 
 #include <boost/asio/post.hpp>
 #include <csignal>
+#include <filesystem>
 
 #include "window.hpp"
 
@@ -95,8 +96,11 @@ Result<void> Job::start_attempt() {
     const ResumePolicy& policy = request_.spec.resume;
     known_commit_ = find_last_commit(request_.spec.checkpoint_dir);
     std::string resume = known_commit_ ? known_commit_->path : "";
+    std::optional<std::uint64_t> resume_step;
     if (attempt_number_ == 1 && policy.kind != ResumePolicy::Kind::automatic) {
         resume = policy.path;  // empty for "never"
+    } else if (known_commit_) {
+        resume_step = known_commit_->step;
     }
     const winsize size = window_size();
     AttemptObserver& observer = *this;
@@ -111,6 +115,7 @@ Result<void> Job::start_attempt() {
                      .agent_path = request_.agent_path,
                      .client_library = request_.client_library,
                      .resume = resume,
+                     .resume_step = resume_step,
                      .restart_count = attempt_number_ - 1,
                      .max_restarts = max_restarts_,
                      .rank_environment = request_.rank_environment,
@@ -342,14 +347,14 @@ void Job::say(const std::string& text) {
     }
 }
 
-Result<int> run_job(RunRequest request) {
-    MPITRAIN_TRY(JobDirectory directory,
-                 make_job_directory(request.spec, request.submit_environment));
-    std::vector<std::string> event_files = {directory.path + "/events.jsonl"};
-    if (!request.spec.events_file.empty()) {
-        event_files.push_back(request.spec.events_file);
+namespace {
+
+Result<EventLog> open_events(const JobSpec& spec, const JobDirectory& directory) {
+    std::vector<std::string> paths = {directory.path + "/events.jsonl"};
+    if (!spec.events_file.empty()) {
+        paths.push_back(spec.events_file);
     }
-    MPITRAIN_TRY(EventLog events, EventLog::open(event_files, directory.id));
+    MPITRAIN_TRY(EventLog events, EventLog::open(paths, directory.id));
     events.emit("job.created");
     if (events.error()) {
         // Not resource_exhausted: to callers that means slots.
@@ -357,7 +362,24 @@ Result<int> run_job(RunRequest request) {
             .at(events.error()->where())
             .mend("choose a place with room by --log-dir");
     }
-    Job job(std::move(request), std::move(directory), std::move(events));
+    return events;
+}
+
+}  // namespace
+
+Result<int> run_job(RunRequest request) {
+    if (!request.spec.result_file.empty()) {
+        MPITRAIN_TRY_VOID(check_writable(request.spec.result_file));
+    }
+    MPITRAIN_TRY(JobDirectory directory,
+                 make_job_directory(request.spec, request.submit_environment));
+    auto events = open_events(request.spec, directory);
+    if (!events) {
+        std::error_code ignored;  // a job that never was leaves nothing
+        std::filesystem::remove_all(directory.path, ignored);
+        return std::move(events).error();
+    }
+    Job job(std::move(request), std::move(directory), *std::move(events));
     return job.run();
 }
 

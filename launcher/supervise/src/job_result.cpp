@@ -111,6 +111,16 @@ std::string to_json(const JobResult& result) {
     return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+Result<void> check_writable(const std::string& path) {
+    const std::string temporary = fmt::format("{}.{}.tmp", path, ::getpid());
+    const UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+    if (!fd) {
+        return system_error(errno, "create", path).mend("name a file in a folder that is there");
+    }
+    ::unlink(temporary.c_str());
+    return {};
+}
+
 Result<void> write_file_atomically(const std::string& path, const std::string& text) {
     const std::string temporary = fmt::format("{}.{}.tmp", path, ::getpid());
     UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));

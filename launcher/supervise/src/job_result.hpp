@@ -26,6 +26,10 @@ struct JobResult {
 
 std::string to_json(const JobResult& result);  // one line, without an end
 
+// Whether write_file_atomically() can be expected to work there, found out by trying. Errors: those
+// of the calls, naming the path.
+Result<void> check_writable(const std::string& path);
+
 // Writes `text` whole or not at all: a temporary file beside it, then rename(2). Errors: those of
 // the calls, naming the path.
 Result<void> write_file_atomically(const std::string& path, const std::string& text);

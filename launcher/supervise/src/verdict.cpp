@@ -12,9 +12,11 @@ namespace {
 
 using wire::Ended;
 
-// A rank that notices a dead peer needs a wake-up and a system call or two; two agents on one busy
-// core can swap that much.
-constexpr std::int64_t tie_ns = 20'000'000;
+// How far apart two agents may note two ends that came the other way round: they wait for the same
+// cores as the ranks do.
+constexpr std::int64_t tie_ns = 5'000'000;
+// A rank that says it lost a peer may be noted this long before that peer, where cores are short.
+constexpr std::int64_t echo_ns = 250'000'000;
 
 bool clean(const Ended& ended) {
     return ended.how == Ended::How::exited && ended.code == 0;
@@ -29,17 +31,16 @@ bool missing_library(const Ended& ended) {
            ended.stderr_tail.find("error while loading shared libraries") != std::string::npos;
 }
 
-// Lower is more likely the origin: nothing that a peer does makes a process die of SIGSEGV, while
-// many a program turns a peer's death into an exit code.
+// Lower is more likely the origin: nothing that a peer does kills a process by a fault of its own,
+// while many a program turns a peer's death into an exit code or an uncaught exception.
 int suspicion(const RankEnd& end, const EngineReport& engine) {
-    const bool aborted = engine.aborted_rank == end.rank;
     switch (end.ended.how) {
         case Ended::How::signaled:
-            return 0;
+            return end.ended.signal == SIGABRT ? 3 : 0;
         case Ended::How::not_started:
             return 1;
         case Ended::How::exited:
-            return missing_library(end.ended) ? 1 : (aborted ? 2 : 3);
+            return missing_library(end.ended) ? 1 : (engine.aborted_rank == end.rank ? 2 : 3);
         case Ended::How::agent_lost:
             return 4;
     }
@@ -47,22 +48,30 @@ int suspicion(const RankEnd& end, const EngineReport& engine) {
 }
 
 const RankEnd* first_failure(const Evidence& evidence) {
-    const RankEnd* origin = nullptr;
-    const auto earlier = [&](const RankEnd& a, const RankEnd& b) {
-        const std::int64_t gap = a.ended.time_ns - b.ended.time_ns;
-        if (gap > tie_ns || gap < -tie_ns) {
-            return gap < 0;
-        }
-        const int a_suspicion = suspicion(a, evidence.engine);
-        const int b_suspicion = suspicion(b, evidence.engine);
-        return a_suspicion != b_suspicion ? a_suspicion < b_suspicion : gap < 0;
-    };
+    std::vector<const RankEnd*> suspects;
     for (const RankEnd& end : evidence.ends) {
-        if (failed(end.ended) && (origin == nullptr || earlier(end, *origin))) {
-            origin = &end;
+        if (failed(end.ended)) {
+            suspects.push_back(&end);
         }
     }
-    return origin;
+    const auto time = [](const RankEnd* end) { return end->ended.time_ns; };
+    const auto keep_within = [&](std::int64_t window_ns) {
+        const std::int64_t first_ns = time(*std::ranges::min_element(suspects, {}, time));
+        std::erase_if(suspects,
+                      [&](const RankEnd* end) { return time(end) > first_ns + window_ns; });
+    };
+    const auto is_echo = [](const RankEnd* end) { return blames_a_peer(end->ended); };
+    if (suspects.empty()) {
+        return nullptr;
+    }
+    keep_within(echo_ns);
+    if (!std::ranges::all_of(suspects, is_echo)) {
+        std::erase_if(suspects, is_echo);
+    }
+    keep_within(tie_ns);
+    return *std::ranges::min_element(suspects, {}, [&](const RankEnd* end) {
+        return std::pair(suspicion(*end, evidence.engine), time(end));
+    });
 }
 
 std::string first_line_with(std::string_view text, std::string_view words) {
@@ -126,6 +135,12 @@ void fill_from_engine(const Evidence& evidence, Verdict& verdict) {
             break;
         }
     }
+    if (evidence.engine.aborted_rank) {  // its own end is still to come
+        verdict.cause = Cause::aborted;
+        verdict.rank = evidence.engine.aborted_rank;
+        verdict.exit_code = evidence.engine.abort_code;
+        return;
+    }
     if (evidence.engine_dead || last_clean == nullptr) {
         verdict.cause = Cause::engine_lost;
         verdict.detail = evidence.engine.text;
@@ -140,6 +155,20 @@ void fill_from_engine(const Evidence& evidence, Verdict& verdict) {
 }
 
 }  // namespace
+
+bool blames_a_peer(const wire::Ended& ended) {
+    // What gloo, NCCL, torch's store, MPI over TCP and the C library say of a connection whose
+    // other end has died.
+    constexpr std::string_view words[] = {"Connection closed by peer",
+                                          "Connection reset by peer",
+                                          "remote process exited",
+                                          "Connection was likely closed",
+                                          "closed the connection",
+                                          "Broken pipe"};
+    return std::ranges::any_of(words, [&](std::string_view phrase) {
+        return ended.stderr_tail.find(phrase) != std::string::npos;
+    });
+}
 
 std::string_view to_string(Cause cause) {
     switch (cause) {

@@ -40,7 +40,7 @@ TEST(Verdict, TheEarliestFailureIsTheCause) {
 
 TEST(Verdict, ASignalOutranksAnExitCodeSeenAtTheSameMoment) {
     const Verdict verdict =
-        judge({.ends = {end_of(0, exited(1), 100), end_of(1, signaled(SIGSEGV), 105)}});
+        judge({.ends = {end_of(0, exited(1), 100), end_of(1, signaled(SIGSEGV), 103)}});
     EXPECT_EQ(verdict.rank, Rank(1));
     EXPECT_EQ(exit_code(verdict), 139);
     // But not one that came clearly later.
@@ -48,6 +48,20 @@ TEST(Verdict, ASignalOutranksAnExitCodeSeenAtTheSameMoment) {
                      .engine = {}})
                   .rank,
               Rank(0));
+}
+
+TEST(Verdict, AnUncaughtExceptionMayBeAReactionToAnExit) {
+    EXPECT_EQ(judge({.ends = {end_of(0, exited(3), 100), end_of(1, signaled(SIGABRT), 103)}}).rank,
+              Rank(0));
+}
+
+TEST(Verdict, ARankThatBlamesAPeerIsAVictim) {
+    Ended victim = signaled(SIGSEGV);
+    victim.stderr_tail = "RuntimeError: [gloo] Connection closed by peer [127.0.0.1]:4711\n";
+    EXPECT_EQ(judge({.ends = {end_of(0, victim, 100), end_of(1, exited(3), 160)}}).rank, Rank(1));
+    // Unless nobody else failed anywhere near, or all say so.
+    EXPECT_EQ(judge({.ends = {end_of(0, victim, 100), end_of(1, exited(3), 900)}}).rank, Rank(0));
+    EXPECT_EQ(judge({.ends = {end_of(0, victim, 120), end_of(1, victim, 100)}}).rank, Rank(1));
 }
 
 TEST(Verdict, CleanEndsAndOurOwnKillsAreNotFailures) {

@@ -61,10 +61,13 @@ struct Evidence {
     std::int64_t now_ns = 0;
 };
 
-// Picks the causal rank: the earliest failure, where failures within `tie` of each other are ranked
-// by how little they can be a reaction to another rank's death (a signal or out-of-memory before a
-// not-started, an abort, an exit code). Pure. Always gives a verdict: with no failure at all, the
-// engine's.
+// Whether a rank's last words on stderr are of a peer that it lost: then it is likely a victim.
+bool blames_a_peer(const wire::Ended& ended);
+
+// Picks the causal rank: the earliest failure. Of failures that came close together, one whose rank
+// blames a peer is none, and one that cannot be a reaction (a fault's signal, out of memory, a
+// program that was never started) goes before an exit code. Pure. Always gives a verdict: with no
+// failure at all, the engine's.
 Verdict judge(const Evidence& evidence);
 
 // What `mpitrain run` exits with for this verdict (CONTRACT section 3).
