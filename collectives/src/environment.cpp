@@ -25,8 +25,11 @@ Result<Environment> Environment::open(ThreadUse threads) {
         return Error(ErrorCode::unsupported, "this MPI does not allow calls from that many threads")
             .mend("use an MPI built with MPI_THREAD_MULTIPLE");
     }
-    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-    return Environment(initialized == 0);
+    const bool owner = initialized == 0;
+    if (owner) {
+        MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    }
+    return Environment(owner);
 }
 
 Environment::Environment(Environment&& other) noexcept : owner_(other.owner_) {

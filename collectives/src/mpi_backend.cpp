@@ -175,6 +175,7 @@ Result<std::unique_ptr<Backend>> MpiBackend::split(std::optional<int> color, int
     if (comm == MPI_COMM_NULL) {
         return std::unique_ptr<Backend>();
     }
+    MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN);
     int rank = 0;
     int size = 1;
     MPI_Comm_rank(comm, &rank);

@@ -46,7 +46,7 @@ class Backend;  // internal: one per library below
 // communicator stays usable), deadline_exceeded or unavailable (a rank did not come or is gone; the
 // communicator is dead, every later call fails with the same error, and the buffers of the failed
 // call must live until the process ends). Contents of an output are unspecified on error.
-// Not thread-safe: one call at a time. Movable; destroying one never waits.
+// Not thread-safe: one call at a time. Movable; destroying an mpi one never waits.
 class Communicator {
   public:
     // All ranks of the job, on MPI and host memory. Collective. `environment` must outlive the
