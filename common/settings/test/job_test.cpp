@@ -37,88 +37,17 @@ JobSpec good_job_of(const std::vector<std::string>& words, const EnvironmentMap&
     return job ? *job : JobSpec();
 }
 
-TEST(JobOptions, ReadEveryOptionOfTheContract) {
-    const JobSpec job = good_job_of({"-n",
-                                     "4",
-                                     "--min-ranks",
-                                     "2",
-                                     "--max-ranks=8",
-                                     "--nodes",
-                                     "1",
-                                     "--ranks-per-node",
-                                     "4",
-                                     "--device",
-                                     "cuda",
-                                     "--gpus-per-rank",
-                                     "2",
-                                     "--gpu-type",
-                                     "h100",
-                                     "--gpu-visibility",
-                                     "rank",
-                                     "--cpus-per-rank",
-                                     "3",
-                                     "--mem-per-rank",
-                                     "2G",
-                                     "--oversubscribe",
-                                     "--host",
-                                     "a:8,b:8",
-                                     "--host=c",
-                                     "--engine",
-                                     "mpirun",
-                                     "--placement",
-                                     "spread",
-                                     "--topology-level",
-                                     "switch:required",
-                                     "--max-restarts",
-                                     "0",
-                                     "--checkpoint-dir",
-                                     "ck",
-                                     "--resume",
-                                     "never",
-                                     "--time-limit",
-                                     "90m",
-                                     "--stop-grace",
-                                     "5s",
-                                     "--hang-timeout",
-                                     "5m",
-                                     "--log-dir",
-                                     "./logs",
-                                     "--show",
-                                     "0,8-15",
-                                     "--no-tag",
-                                     "--pty",
-                                     "--stdin",
-                                     "0",
-                                     "--env",
-                                     "A=1",
-                                     "--env",
-                                     "B=x=y",
-                                     "--workdir",
-                                     "~/w",
-                                     "--name",
-                                     "big",
-                                     "--priority",
-                                     "-5",
-                                     "--queue",
-                                     "q",
-                                     "--after",
-                                     "41",
-                                     "--events",
-                                     "/e",
-                                     "--result",
-                                     "r.json",
-                                     "--mpirun-arg",
-                                     "--mca",
-                                     "--sbatch-arg",
-                                     "-x",
-                                     "train",
-                                     "--lr",
-                                     "1"});
-    JobSpec expected;
-    expected.name = "big";
-    expected.groups = {{"default", 4, {"train", "--lr", "1"}, {}}};
-    expected.env = {{"A", "1"}, {"B", "x=y"}};
-    expected.workdir = "/home/ada/w";
+// A job that asks for nothing but to run x.
+JobSpec plain_job() {
+    JobSpec job;
+    job.name = "x";
+    job.groups = {{"default", std::nullopt, {"x"}, {}}};
+    return job;
+}
+
+TEST(JobOptions, ReadTheShape) {
+    JobSpec expected = plain_job();
+    expected.groups[0].ranks = 4;
     expected.min_ranks = 2;
     expected.max_ranks = 8;
     expected.nodes = 1;
@@ -130,10 +59,47 @@ TEST(JobOptions, ReadEveryOptionOfTheContract) {
     expected.cpus_per_rank = 3;
     expected.mem_per_rank = Bytes(2ULL << 30U);
     expected.oversubscribe = true;
-    expected.host = {"a:8", "b:8", "c"};
+    expected.host = {"a:8", "b:8", "u@c"};
     expected.engine = EngineKind::mpirun;
     expected.placement = "spread";
     expected.topology_level = "switch:required";
+    EXPECT_EQ(good_job_of({"-n",
+                           "4",
+                           "--min-ranks",
+                           "2",
+                           "--max-ranks=8",
+                           "--nodes",
+                           "1",
+                           "--ranks-per-node",
+                           "4",
+                           "--device",
+                           "cuda",
+                           "--gpus-per-rank",
+                           "2",
+                           "--gpu-type",
+                           "h100",
+                           "--gpu-visibility",
+                           "rank",
+                           "--cpus-per-rank",
+                           "3",
+                           "--mem-per-rank",
+                           "2G",
+                           "--oversubscribe",
+                           "--host",
+                           "a:8,b:8",
+                           "--host=u@c",
+                           "--engine",
+                           "mpirun",
+                           "--placement",
+                           "spread",
+                           "--topology-level",
+                           "switch:required",
+                           "x"}),
+              expected);
+}
+
+TEST(JobOptions, ReadTheLife) {
+    JobSpec expected = plain_job();
     expected.max_restarts = 0;
     expected.checkpoint_dir = "/here/ck";
     expected.resume.kind = ResumePolicy::Kind::never;
@@ -141,19 +107,67 @@ TEST(JobOptions, ReadEveryOptionOfTheContract) {
     expected.stop_grace = std::chrono::seconds(5);
     expected.hang_timeout_mode = HangTimeoutMode::fixed;
     expected.hang_timeout = std::chrono::minutes(5);
+    EXPECT_EQ(good_job_of({"--max-restarts",
+                           "0",
+                           "--checkpoint-dir",
+                           "ck",
+                           "--resume",
+                           "never",
+                           "--time-limit",
+                           "90m",
+                           "--stop-grace",
+                           "5s",
+                           "--hang-timeout",
+                           "5m",
+                           "x"}),
+              expected);
+    EXPECT_EQ(good_job_of({"--resume", "ck/step-3", "x"}).resume,
+              (ResumePolicy{ResumePolicy::Kind::path, "/here/ck/step-3"}));
+}
+
+TEST(JobOptions, ReadInputAndOutput) {
+    JobSpec expected = plain_job();
+    expected.groups[0].command = {"x", "--lr", "1"};
     expected.log_dir = "/here/logs";
     expected.show = "0,8-15";
     expected.tag = false;
     expected.pty = true;
     expected.stdin_mode = StdinMode::rank0;
+    expected.env = {{"A", "1"}, {"B", "x=y"}};
+    expected.workdir = "/home/ada/w";
     expected.events_file = "/e";
     expected.result_file = "/here/r.json";
+    EXPECT_EQ(good_job_of({"--log-dir", "./logs", "--show",   "0,8-15", "--no-tag", "--pty",
+                           "--stdin",   "0",      "--env",    "A=1",    "--env",    "B=x=y",
+                           "--workdir", "~/w",    "--events", "/e",     "--result", "r.json",
+                           "x",         "--lr",   "1"}),
+              expected);
+}
+
+TEST(JobOptions, ReadQueueAndEscapeHatches) {
+    JobSpec expected = plain_job();
+    expected.name = "big";
     expected.priority = -5;
     expected.queue = "q";
-    expected.after = {"41"};
+    expected.after = {"41", "42"};
     expected.mpirun_args = {"--mca"};
     expected.sbatch_args = {"-x"};
-    EXPECT_EQ(job, expected);
+    EXPECT_EQ(good_job_of({"--name",
+                           "big",
+                           "--priority",
+                           "-5",
+                           "--queue",
+                           "q",
+                           "--after",
+                           "41",
+                           "--after",
+                           "42",
+                           "--mpirun-arg",
+                           "--mca",
+                           "--sbatch-arg",
+                           "-x",
+                           "x"}),
+              expected);
 }
 
 TEST(JobOptions, LeaveDefaultsAloneWhenNothingIsSaid) {

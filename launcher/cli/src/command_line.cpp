@@ -83,8 +83,7 @@ int run_without_command(std::span<const Command> commands,
     settings::append(set, common_table);
     const auto line = settings::scan(set, words, settings::Order::mixed);
     if (!line) {
-        terminal.fail(line.error());
-        return 2;
+        return fail(terminal, line.error());
     }
     if (was_given(*line, "version")) {
         terminal.print(fmt::format("mpitrain {}\n", version()));
@@ -94,39 +93,62 @@ int run_without_command(std::span<const Command> commands,
         terminal.print(help_text(commands));
         return 0;
     }
-    terminal.fail(
-        Error(ErrorCode::invalid_argument, "no command given").mend("see mpitrain --help"));
-    return 2;
+    return fail(terminal,
+                Error(ErrorCode::invalid_argument, "no command given").mend("see mpitrain --help"));
 }
 
-Result<void> check_verb(const Command& command, const settings::Scan& line) {
-    if (command.verbs.empty()) {
+// The plain words of a command that runs no program: its verb, and nothing else.
+Result<void> check_words(const Command& command, const std::vector<std::string>& words) {
+    if (command.takes_words || command.order == settings::Order::options_first) {
         return {};
     }
-    const settings::Option verb{.name = "verb", .choices = command.verbs};
-    if (line.rest.empty()) {
-        return Error(ErrorCode::invalid_argument, fmt::format("{} what?", command.name))
-            .mend(fmt::format("write mpitrain {} {}", command.name, command.usage));
+    if (!command.verbs.empty()) {
+        if (words.empty()) {
+            return Error(ErrorCode::invalid_argument, fmt::format("{} what?", command.name))
+                .mend(fmt::format("write mpitrain {} {}", command.name, command.usage));
+        }
+        const settings::Option verb{.name = "verb", .choices = command.verbs};
+        if (auto known = settings::check_choice(verb, words.front()); !known) {
+            return std::move(known).error().at(command.name);
+        }
     }
-    auto known = settings::check_choice(verb, line.rest.front());
-    return known ? Result<void>() : std::move(known).error().at(command.name);
+    const std::size_t expected = command.verbs.empty() ? 0 : 1;
+    if (words.size() > expected) {
+        return Error(ErrorCode::invalid_argument,
+                     fmt::format("'{}' is not expected", words[expected]))
+            .at(command.name)
+            .mend(fmt::format("see mpitrain {} --help", command.name));
+    }
+    return {};
 }
 
-// Reads the config files and MPITRAIN_OPT_* for a command.
-Result<void> read_settings(Invocation& invocation) {
-    const settings::OptionSet known = known_options(invocation.commands);
-    const settings::OptionSet own = all_options(invocation.command);
-    MPITRAIN_TRY(
-        invocation.variables,
-        settings::environment_layer(own,
-                                    invocation.commands.empty() ? settings::OptionSet() : known,
-                                    invocation.environment));
-    MPITRAIN_TRY(invocation.config, read_config(known, invocation.environment));
-    std::erase_if(invocation.config, [&own](const settings::Setting& setting) {
-        return std::ranges::find(own, setting.option) == own.end();
-    });
-    invocation.flags = settings::flags_layer(invocation.line.given);
-    return {};
+struct Layers {
+    settings::Layer config;
+    settings::Layer variables;
+    settings::Layer flags;
+};
+
+// Reads the config files and MPITRAIN_OPT_* for a command, beside its flags.
+Result<Layers> read_layers(std::span<const Command> commands,
+                           const Command& command,
+                           const settings::Scan& line,
+                           const EnvironmentMap& environment) {
+    const settings::OptionSet known = known_options(commands);
+    const settings::OptionSet own = all_options(command);
+    Layers layers;
+    layers.flags = settings::flags_layer(line.given);
+    MPITRAIN_TRY(layers.variables,
+                 settings::environment_layer(
+                     own, commands.empty() ? settings::OptionSet() : known, environment));
+    MPITRAIN_TRY(settings::Layer config, read_config(known, environment));
+    for (settings::Setting& setting : config) {
+        // Two commands may have an option of one name each.
+        setting.option = settings::find(own, setting.option->name);
+        if (setting.option != nullptr) {
+            layers.config.push_back(std::move(setting));
+        }
+    }
+    return layers;
 }
 
 int run_command_words(std::span<const Command> commands,
@@ -134,42 +156,43 @@ int run_command_words(std::span<const Command> commands,
                       std::span<const std::string> words,
                       const EnvironmentMap& environment,
                       Terminal& fallback) {
-    Invocation invocation{
-        command, {words.begin(), words.end()}, {}, {}, {}, {}, commands, environment, fallback};
+    std::vector<std::string> all(words.begin(), words.end());
     if (command.passes_words) {
+        Invocation invocation{
+            command, std::move(all), {}, {}, {}, {}, commands, environment, fallback};
         return finish(fallback, command.run(invocation));
     }
     auto line = settings::scan(all_options(command), words, command.order);
     if (!line) {
         return fail(fallback, line.error());
     }
-    invocation.line = *std::move(line);
-    if (was_given(invocation.line, "help")) {
+    if (was_given(*line, "help")) {
         fallback.print(help_text(command));
         return finish(fallback, 0);
     }
-    if (was_given(invocation.line, "version")) {
+    if (was_given(*line, "version")) {
         fallback.print(fmt::format("mpitrain {}\n", version()));
         return finish(fallback, 0);
     }
-    if (auto verb = check_verb(command, invocation.line); !verb) {
-        return fail(fallback, verb.error());
+    if (auto checked = check_words(command, line->rest); !checked) {
+        return fail(fallback, checked.error());
     }
-    if (auto read = read_settings(invocation); !read) {
-        return fail(fallback, read.error());
+    auto layers = read_layers(commands, command, *line, environment);
+    if (!layers) {
+        return fail(fallback, layers.error());
     }
     Terminal terminal = make_terminal(
-        settings::merge({invocation.config, invocation.variables, invocation.flags}), environment);
-    Invocation complete{command,
-                        std::move(invocation.words),
-                        std::move(invocation.line),
-                        std::move(invocation.config),
-                        std::move(invocation.variables),
-                        std::move(invocation.flags),
-                        commands,
-                        environment,
-                        terminal};
-    return finish(terminal, command.run(complete));
+        settings::merge({layers->config, layers->variables, layers->flags}), environment);
+    Invocation invocation{command,
+                          std::move(all),
+                          *std::move(line),
+                          std::move(layers->config),
+                          std::move(layers->variables),
+                          std::move(layers->flags),
+                          commands,
+                          environment,
+                          terminal};
+    return finish(terminal, command.run(invocation));
 }
 
 }  // namespace

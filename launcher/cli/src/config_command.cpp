@@ -85,14 +85,6 @@ std::string table_text(const std::vector<settings::Setting>& settings, bool with
 }
 
 int show(Invocation& invocation) {
-    // What follows "show" would be a program; a job file's command does no harm.
-    if (invocation.line.rest.size() > 1) {
-        return fail(invocation.terminal,
-                    Error(ErrorCode::invalid_argument,
-                          fmt::format("'{}' is not expected", invocation.line.rest[1]))
-                        .at("config show")
-                        .mend("give options of run, to see what they change"));
-    }
     const auto job = read_job_settings(invocation);
     if (!job) {
         return fail(invocation.terminal, job.error());

@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <utility>
 
 #include "mpitrain/jobfile/job_file.hpp"
 #include "read_files.hpp"
@@ -27,11 +28,37 @@ std::string variable(const EnvironmentMap& environment, const std::string& name)
     return found == environment.end() ? "" : found->second;
 }
 
+// Settings that a job on one machine has no use for. What a config file says for all jobs is no
+// news.
+std::vector<std::string> notes_of_unused(const settings::Layer& layer) {
+    constexpr std::string_view not_queued = "run does not queue";
+    constexpr std::string_view one_size = "a job on one machine keeps its size";
+    constexpr std::array<std::pair<std::string_view, std::string_view>, 8> unused = {
+        {{"min-ranks", one_size},
+         {"max-ranks", one_size},
+         {"mem-per-rank", "memory is not reserved on one machine"},
+         {"priority", not_queued},
+         {"queue", not_queued},
+         {"after", not_queued},
+         {"srun-arg", "mpirun starts the ranks"},
+         {"sbatch-arg", "nothing is submitted to Slurm"}}};
+    std::vector<std::string> notes;
+    for (const auto& [option, reason] : unused) {
+        const settings::Setting* setting = settings::find(layer, option);
+        if (setting != nullptr && setting->origin.kind > settings::OriginKind::config_file) {
+            notes.push_back(fmt::format("--{} has no effect here: {}", option, reason));
+        }
+    }
+    return notes;
+}
+
 }  // namespace
 
 Result<JobSettings> read_job_settings(const Invocation& invocation) {
     JobSettings job;
-    MPITRAIN_TRY(job.commands, settings::split_groups(invocation.line.rest));
+    if (invocation.command.order == settings::Order::options_first) {
+        MPITRAIN_TRY(job.commands, settings::split_groups(invocation.line.rest));
+    }
     jobfile::JobFile file;
     if (const std::string path = invocation.value("file"); !path.empty()) {
         MPITRAIN_TRY(const std::string text, read_input_file(path));
@@ -60,7 +87,10 @@ Result<JobRequest> read_job(const Invocation& invocation) {
         MPITRAIN_TRY(const std::string text, read_input_file(spec.hostfile));
         MPITRAIN_TRY(hosts, parse_hostfile(text, spec.hostfile));
     }
-    MPITRAIN_TRY_VOID(settle_on_this_machine(spec, hosts));
+    MPITRAIN_TRY_VOID(settle_on_this_machine(spec, std::move(hosts)));
+    for (std::string& note : notes_of_unused(job.settings)) {
+        job.notes.push_back(std::move(note));
+    }
     return JobRequest{std::move(spec), std::move(job.settings), std::move(job.notes)};
 }
 

@@ -23,24 +23,23 @@ std::optional<int> slots_of(const std::vector<HostEntry>& hosts) {
     return sum;
 }
 
-// Lets the ranks be no more than the slots, as mpirun does; "all" means all of them.
-Result<void> bound_ranks(JobSpec& spec, int slots) {
+// Lets the ranks be no more than `most`, as `option` says; "all" means that many.
+Result<void> bound_ranks(JobSpec& spec, int most, std::string_view option) {
     int fixed = 0;
     CommandGroup* open = nullptr;
     for (CommandGroup& group : spec.groups) {
         fixed += group.ranks.value_or(0);
         open = group.ranks ? open : &group;
     }
-    if ((fixed > slots && !spec.oversubscribe) || (open != nullptr && fixed >= slots)) {
-        return Error(
-                   ErrorCode::unsatisfiable,
-                   fmt::format(
-                       "{} slots are given for {} ranks", slots, fixed + (open != nullptr ? 1 : 0)))
-            .at(spec.hostfile.empty() ? "--host" : "--hostfile")
-            .mend("give more slots or fewer ranks, or let ranks share slots with --oversubscribe");
+    const int wanted = fixed + (open != nullptr ? 1 : 0);
+    if (wanted > most) {
+        return Error(ErrorCode::unsatisfiable,
+                     fmt::format("{} ranks on this machine, at most {} are allowed", wanted, most))
+            .at(option)
+            .mend("allow more, or ask for fewer ranks");
     }
     if (open != nullptr) {
-        open->ranks = slots - fixed;
+        open->ranks = most - fixed;
     }
     return {};
 }
@@ -61,15 +60,21 @@ Result<void> settle_on_this_machine(JobSpec& spec, std::vector<HostEntry> hosts)
         hosts.insert(hosts.end(), named.begin(), named.end());
     }
     const auto is_here = [](const HostEntry& entry) { return is_this_machine(entry.host); };
-    if (hosts.empty() || !std::ranges::all_of(hosts, is_here)) {
+    if (!std::ranges::all_of(hosts, is_here)) {
         return {};
     }
     const std::optional<int> slots = slots_of(hosts);
-    if (slots) {
-        MPITRAIN_TRY_VOID(bound_ranks(spec, *slots));
+    if (!hosts.empty() && slots && !spec.oversubscribe) {
+        MPITRAIN_TRY_VOID(
+            bound_ranks(spec, *slots, spec.hostfile.empty() ? "--host" : "--hostfile"));
     }
-    spec.hostfile.clear();
-    spec.host = {slots ? fmt::format("localhost:{}", *slots) : "localhost"};
+    if (spec.ranks_per_node) {
+        MPITRAIN_TRY_VOID(bound_ranks(spec, *spec.ranks_per_node, "--ranks-per-node"));
+    }
+    if (!hosts.empty()) {
+        spec.hostfile.clear();
+        spec.host = {slots ? fmt::format("localhost:{}", *slots) : "localhost"};
+    }
     return {};
 }
 

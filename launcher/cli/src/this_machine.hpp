@@ -12,10 +12,10 @@ namespace mpitrain::cli {
 // loopback address.
 bool is_this_machine(std::string_view host);
 
-// When all hosts that the job names (--host, or `hosts` of its hostfile) are this machine, makes it
-// a job for this machine: the hosts' slots bound its ranks, and a hostfile becomes the same in
-// spec.host. A job that names other machines is left as it is. Errors: unsatisfiable, when the
-// ranks do not fit the slots.
+// When all hosts that the job names (--host, or `hosts` of its hostfile) are this machine, or it
+// names none, makes it a job for this machine: the hosts' slots and --ranks-per-node bound its
+// ranks, and a hostfile becomes the same in spec.host. A job that names other machines is left as
+// it is. Errors: unsatisfiable, when the ranks are more than is allowed.
 Result<void> settle_on_this_machine(JobSpec& spec, std::vector<HostEntry> hosts);
 
 }  // namespace mpitrain::cli

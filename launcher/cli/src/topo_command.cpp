@@ -34,12 +34,6 @@ constexpr settings::Option options_table[] = {
 };
 
 Result<topology::DiscoverOptions> discover_options(const Invocation& invocation) {
-    if (!invocation.line.rest.empty()) {
-        return Error(ErrorCode::invalid_argument,
-                     fmt::format("'{}' is not expected", invocation.line.rest.front()))
-            .at("topo")
-            .mend("name a file with --input");
-    }
     topology::DiscoverOptions options = topology::DiscoverOptions::from_environment();
     options.xml_file = invocation.value("input");
     options.synthetic = invocation.value("synthetic");

@@ -192,13 +192,26 @@ TEST_F(JobCommands, PlanTellsHowAManifestWasUnderstood) {
     EXPECT_EQ(run({"plan", "--output", "quiet", "--file", manifest}).err, "");
 }
 
-TEST_F(JobCommands, WhatCannotBePrintedIsAnError) {
+TEST_F(JobCommands, SayWhatHasNoEffectHere) {
+    const Outcome outcome = run({"plan", "--queue", "big", "--min-ranks", "1", "-n", "1", "true"});
+    EXPECT_EQ(outcome.exit_code, 0);
+    EXPECT_EQ(outcome.err,
+              "mpitrain: --min-ranks has no effect here: a job on one machine keeps its size\n"
+              "mpitrain: --queue has no effect here: run does not queue\n");
+    write(".config/mpitrain/config.yaml", "queue: site\n");
+    EXPECT_EQ(run({"plan", "-n", "1", "true"}).err, "");
+}
+
+TEST_F(JobCommands, TakeTheVerbsTheyKnowAndNothingElse) {
     EXPECT_EQ(run({"config", "show"}).exit_code, 0);
     const Outcome outcome = run({"config"});
     EXPECT_EQ(outcome.exit_code, 2);
     EXPECT_THAT(outcome.err, HasSubstr("config what? (write mpitrain config show"));
     EXPECT_EQ(run({"config", "shwo"}).err,
               "mpitrain: error: config: 'shwo' is not one of show (did you mean show?)\n");
+    EXPECT_EQ(run({"config", "show", "x"}).exit_code, 2);
+    EXPECT_EQ(run({"doctor", "x"}).err,
+              "mpitrain: error: doctor: 'x' is not expected (see mpitrain doctor --help)\n");
 }
 
 TEST_F(JobCommands, DoctorHasAMendForWhateverIsNotWell) {
@@ -235,6 +248,14 @@ TEST(ThisMachine, BoundsTheRanksByItsSlots) {
     EXPECT_EQ(settle_on_this_machine(spec, {}).error().code(), ErrorCode::unsatisfiable);
     spec.oversubscribe = true;
     EXPECT_TRUE(settle_on_this_machine(spec, {}));
+    spec = job_on({}, std::nullopt);
+    spec.ranks_per_node = 2;
+    ASSERT_TRUE(settle_on_this_machine(spec, {}));
+    EXPECT_EQ(spec.groups[0].ranks, 2);
+    spec.ranks_per_node = 1;
+    EXPECT_EQ(settle_on_this_machine(spec, {}).error().text(),
+              "--ranks-per-node: 2 ranks on this machine, at most 1 are allowed (allow more, or "
+              "ask for fewer ranks)");
 }
 
 TEST(ThisMachine, TurnsItsHostfileIntoHosts) {

@@ -28,6 +28,7 @@ struct Command {
     std::string_view verbs = {};  // "show|verify" where the first plain word must be one of them
     settings::Order order = settings::Order::mixed;
     bool passes_words = false;          // another program of ours reads the words
+    bool takes_words = false;           // plain words are its own to check
     int (*run)(Invocation&) = nullptr;  // gives the exit code
 };
 
