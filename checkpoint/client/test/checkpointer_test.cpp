@@ -72,7 +72,7 @@ TEST_F(CheckpointerTest, AFreshDirectoryIsAFreshStart) {
 }
 
 TEST_F(CheckpointerTest, KeepsTheLastFew) {
-    const auto checkpoints = open({.directory = "", .model = "", .keep_last = 2});
+    const auto checkpoints = open({.keep_last = 2});
     for (std::uint64_t at = 1; at <= 4; ++at) {
         ASSERT_TRUE(checkpoints->save(at, state()));
     }
@@ -82,8 +82,8 @@ TEST_F(CheckpointerTest, KeepsTheLastFew) {
 }
 
 TEST_F(CheckpointerTest, AnotherModelIsRefusedByName) {
-    ASSERT_TRUE(open({.directory = "", .model = "small"})->save(1, state()));
-    const auto other = open({.directory = "", .model = "large"})->load_latest({});
+    ASSERT_TRUE(open({.model = "small"})->save(1, state()));
+    const auto other = open({.model = "large"})->load_latest({});
     ASSERT_FALSE(other);
     EXPECT_EQ(other.error().code(), ErrorCode::invalid_argument);
 }

@@ -80,6 +80,24 @@ TEST(ManifestTest, EveryTruncationIsFound) {
     }
 }
 
+// The example of docs/formats/checkpoint.md, as it was written to a disk.
+TEST(ManifestTest, ReadsTheDocumentedExample) {
+    const std::string text =
+        R"({"schema":"mpitrain.checkpoint/1","step":5,"world_size":1,"created":"2026-11-20T)"
+        R"(13:57:13Z","model":"","job":"","attempt":0,"structure":"b23658299922318c","attri)"
+        R"(butes":{"loss":0.25},"block_bytes":16384,"shards":[{"file":"shard-0-d6503ae45444)"
+        R"(bd8870341e95.h5","bytes":16384,"table":{"offset":12288,"bytes":4096,"crc32c":"e4)"
+        R"(94f15f"}}],"view":{"file":"checkpoint.h5","bytes":8192,"crc32c":"b742b624"},"ten)"
+        R"(sors":[{"name":"w","dtype":"float32","shape":[2,3],"blocks":[{"shard":0,"at":819)"
+        R"(2,"offset":[0,0],"extent":[2,3]}]}],"blobs":[],"crc32c":"3ddf7cf0"})"
+        "\n";
+    const auto manifest = decode_manifest(text);
+    ASSERT_TRUE(manifest) << manifest.error().text();
+    EXPECT_EQ(encode(*manifest), text);
+    EXPECT_EQ(manifest->step, 5U);
+    EXPECT_EQ(manifest->find("w")->blocks[0].offset, 8192U);
+}
+
 TEST(ManifestTest, UnknownMembersAreForTheFuture) {
     EXPECT_TRUE(decode_manifest(tampered("\"step\":100", "\"later\":[{}],\"step\":100")));
 }

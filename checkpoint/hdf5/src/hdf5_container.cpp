@@ -9,15 +9,15 @@ namespace mpitrain::checkpoint {
 namespace {
 
 // One at a time in the process, and silent: errors come back as values.
-class Session {
+class Locked {
   public:
-    Session() : guard_(mutex()) {
+    Locked() : guard_(mutex()) {
         H5Eget_auto2(H5E_DEFAULT, &print_, &print_data_);
         H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
     }
-    Session(const Session&) = delete;
-    Session& operator=(const Session&) = delete;
-    ~Session() { H5Eset_auto2(H5E_DEFAULT, print_, print_data_); }
+    Locked(const Locked&) = delete;
+    Locked& operator=(const Locked&) = delete;
+    ~Locked() { H5Eset_auto2(H5E_DEFAULT, print_, print_data_); }
 
   private:
     // The library's state is global, so its lock is.
@@ -34,12 +34,12 @@ class Hdf5Container final : public Container {
   public:
     Result<ShardImage> shard(std::span<const DatasetPlan> datasets,
                              std::uint32_t block_bytes) override {
-        const Session session;
+        const Locked locked;
         return hdf5::make_shard_image(datasets, block_bytes);
     }
     Result<std::vector<std::byte>> view(std::span<const ViewTensor> tensors,
                                         const Attributes& attributes) override {
-        const Session session;
+        const Locked locked;
         return hdf5::make_view(tensors, attributes);
     }
 };

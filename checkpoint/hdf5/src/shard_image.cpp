@@ -96,8 +96,11 @@ Result<ShardImage> lay_out(std::span<const DatasetPlan> datasets,
         data.emplace_back(offset, size_of(dataset));
     }
     image.table_bytes = table_bytes;
-    MPITRAIN_TRY(image.table_offset, maker.make({table_path, DType::uint32, {table_bytes / 4}}));
-    data.emplace_back(image.table_offset, table_bytes);
+    if (table_bytes > 0) {
+        MPITRAIN_TRY(image.table_offset,
+                     maker.make({table_path, DType::uint32, {table_bytes / 4}}));
+        data.emplace_back(image.table_offset, table_bytes);
+    }
     MPITRAIN_TRY_VOID(maker.file.close("close the file"));
     image.size_bytes = memory.size_bytes();
     image.metadata = metadata_of(memory, std::move(data));
@@ -115,6 +118,9 @@ Result<ShardImage> make_shard_image(std::span<const DatasetPlan> datasets,
         metadata_bytes += 512 + dataset.path.size();
     }
     metadata_bytes = round_up(metadata_bytes, page);
+    if (block_bytes == 0) {
+        return lay_out(datasets, metadata_bytes, 0);
+    }
     // The table is in the file whose blocks it counts, and what the library adds is not known
     // before: guess, look, and guess again in the rare case.
     std::uint64_t file_bytes = bytes + 2 * metadata_bytes;

@@ -6,8 +6,8 @@
 
 #include "mpitrain/checkpoint/crc32c.hpp"
 #include "mpitrain/checkpoint/names.hpp"
+#include "mpitrain/checkpoint/shard_reader.hpp"
 #include "mpitrain/checkpoint/staging.hpp"
-#include "shard_reader.hpp"
 
 namespace mpitrain::checkpoint {
 namespace {

@@ -10,8 +10,8 @@
 #include "mpitrain/checkpoint/catalog.hpp"
 #include "mpitrain/checkpoint/crc32c.hpp"
 #include "mpitrain/checkpoint/read_plan.hpp"
+#include "mpitrain/checkpoint/shard_reader.hpp"
 #include "mpitrain/checkpoint/staging.hpp"
-#include "shard_reader.hpp"
 
 namespace mpitrain::checkpoint {
 namespace {

@@ -1,4 +1,4 @@
-#include "shard_reader.hpp"
+#include "mpitrain/checkpoint/shard_reader.hpp"
 
 #include <fmt/format.h>
 

@@ -47,14 +47,14 @@ struct Blob {
         every_rank,  // each rank keeps its own
         global,      // rank 0's is kept; the other ranks may leave it out
     };
-    std::string name;
-    std::vector<std::byte> bytes;
+    std::string name{};
+    std::vector<std::byte> bytes{};
     Scope scope = Scope::every_rank;
 };
 
 struct SaveExtras {
-    Attributes attributes;
-    std::vector<Blob> blobs;
+    Attributes attributes{};
+    std::vector<Blob> blobs{};
 };
 
 // A commit that is visible and durable.
@@ -88,12 +88,13 @@ struct Restored {
 };
 
 struct Options {
-    std::string directory;
-    std::string model;            // refused at load when both sides name one and they differ
+    std::string directory{};
+    std::string model{};          // refused at load when both sides name one and they differ
     std::uint32_t keep_last = 3;  // older commits are removed after a new one; 0 keeps all
     // How long one rank waits for the others in each phase of a save or load.
     std::chrono::milliseconds deadline = std::chrono::minutes(10);
-    // checkpoint.h5, by which HDF5 tools see whole tensors; left out beyond 64 shards or 4096 blocks.
+    // checkpoint.h5, by which HDF5 tools see whole tensors; left out beyond 64 shards or 4096
+    // blocks.
     bool hdf5_view = true;
 };
 

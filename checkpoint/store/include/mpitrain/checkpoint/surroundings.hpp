@@ -24,8 +24,8 @@ struct Surroundings {
 };
 
 struct StoreOptions {
-    std::string directory;
-    std::string model;
+    std::string directory{};
+    std::string model{};
     std::uint32_t keep_last = 3;
     std::chrono::milliseconds deadline = std::chrono::minutes(10);
     bool hdf5_view = true;
