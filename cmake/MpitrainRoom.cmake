@@ -34,6 +34,8 @@ function(mpitrain_add_room)
         VERIFY_INTERFACE_HEADER_SETS ON)
     target_sources(${target} PUBLIC FILE_SET HEADERS BASE_DIRS include FILES ${ROOM_HEADERS})
     target_include_directories(${target} PRIVATE src)
+    # Public, since the headers need it in the programs of others too.
+    target_compile_features(${target} PUBLIC cxx_std_20)
     target_link_libraries(${target} PUBLIC ${ROOM_PUBLIC} PRIVATE ${ROOM_PRIVATE}
         $<BUILD_INTERFACE:mpitrain_options>)
     if(ROOM_PURE)
