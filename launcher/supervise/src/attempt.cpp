@@ -20,7 +20,7 @@ namespace {
 constexpr auto launch_deadline = 60s;      // from the engine's start to the last agent's Hello
 constexpr auto engine_exit_deadline = 5s;  // from the last Release to the engine's own end
 constexpr auto guard_exit_deadline = 6s;   // from the cut lifeline to the guard's end
-constexpr auto drain_patience = 5s;        // without any output moving
+constexpr auto drain_patience = 60s;       // without any output moving: a reader may stand still
 
 }  // namespace
 
@@ -88,11 +88,10 @@ Result<void> Attempt::start() {
     options.keep_open = input_.slot_locks;
     MPITRAIN_TRY(
         engine_,
-        EngineProcess::start(
-            loop_,
-            options,
-            {.on_text = [this](std::string_view text) { input_.engine.read(text, report_); },
-             .on_exit = [this](int status) { on_engine_exit(status); }}));
+        EngineProcess::start(loop_,
+                             options,
+                             {.on_text = [this](std::string_view text) { on_engine_text(text); },
+                              .on_exit = [this](int status) { on_engine_exit(status); }}));
     after(phase_timer_, launch_deadline, &Attempt::conclude);
     return {};
 }
@@ -271,7 +270,9 @@ void Attempt::end_if_all_ended() {
             break;
         }
         case Phase::settling:
-            conclude();
+            if (!awaits_engine_text_) {
+                conclude();
+            }
             break;
         case Phase::ending:
             phase_ = Phase::closing;

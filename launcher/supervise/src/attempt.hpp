@@ -148,6 +148,7 @@ class Attempt {
     void end_if_all_ended();
     void close_when_drained();
     void close(bool engine_may_finish);
+    void on_engine_text(std::string_view text);
     void on_engine_exit(int wait_status);
     void finish();
     [[nodiscard]] bool nothing_lost() const;
@@ -173,7 +174,8 @@ class Attempt {
     int started_ = 0;
     std::uint16_t master_port_ = 0;
     bool engine_stopping_ = false;
-    bool only_echoes_ = false;  // settling, and every failure so far blames a peer
+    bool awaits_engine_text_ = false;  // settling, and it may tell an MPI_Abort
+    bool only_echoes_ = false;         // settling, and every failure so far blames a peer
     std::int64_t stop_asked_ns_ = 0;
     std::optional<std::uint64_t> stop_step_;
     bool terminated_ = false;

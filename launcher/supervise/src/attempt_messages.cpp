@@ -15,7 +15,7 @@ namespace {
 
 constexpr auto reports_in_flight = 40ms;   // a failure's siblings
 constexpr auto origin_delay = 400ms;       // the peer that a first failure blames
-constexpr auto engine_text_delay = 150ms;  // MPI_Abort's text takes the way through mpirun
+constexpr auto engine_text_delay = 250ms;  // MPI_Abort's text takes the way through mpirun
 constexpr auto guard_report_delay = 1s;  // an agent's guard must first end the agent's descendants
 
 }  // namespace
@@ -166,12 +166,24 @@ void Attempt::handle(Rank rank, wire::Ended ended) {
 // A rank that blames a peer points at a failure that is still to be heard of.
 void Attempt::wait_for_origin(const wire::Ended& failure) {
     const bool echo = blames_a_peer(failure);
-    const auto usual = engine_stopping_ ? engine_text_delay : reports_in_flight;
+    // Only the engine's text tells an exit by MPI_Abort from any other.
+    const bool may_be_abort = failure.how == wire::Ended::How::exited && !report_.aborted_rank;
+    awaits_engine_text_ = engine_stopping_ || may_be_abort;
+    const auto usual = awaits_engine_text_ ? engine_text_delay : reports_in_flight;
     if (phase_ == Phase::settling && only_echoes_ && !echo) {
         after(phase_timer_, usual, &Attempt::conclude);
     }
     only_echoes_ = echo && (only_echoes_ || phase_ != Phase::settling);
     settle(echo ? std::max(usual, origin_delay) : usual);
+}
+
+void Attempt::on_engine_text(std::string_view text) {
+    const bool knew = report_.aborted_rank.has_value();
+    input_.engine.read(text, report_);
+    if (phase_ == Phase::settling && report_.aborted_rank && !knew) {
+        awaits_engine_text_ = false;
+        after(phase_timer_, reports_in_flight, &Attempt::conclude);
+    }
 }
 
 void Attempt::handle(Rank rank, const wire::Drained& /*drained*/) {

@@ -37,9 +37,13 @@ void Attempt::stop(Nanoseconds grace) {
         case Phase::stopping:
             stop_deadline_ = std::min(stop_deadline_, deadline);
             break;
+        case Phase::closing:
+            if (grace == 0ns && !all_drained_) {
+                cut_engine();  // insisted on: what nobody reads stays in the files
+            }
+            return;
         case Phase::settling:
         case Phase::ending:
-        case Phase::closing:
         case Phase::finished:
             return;
     }

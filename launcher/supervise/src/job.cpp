@@ -337,7 +337,11 @@ void Job::report(const JobResult& result) {
     if (request_.talk == Talk::json) {
         terminal_.write(TerminalOutput::Sink::out, json);
     }
-    constexpr int patience_ms = 5000;
+    boost::system::error_code ignored;
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+        signals_.remove(signal, ignored);  // it now ends the wait for a reader that stands still
+    }
+    constexpr int patience_ms = 60'000;
     terminal_.flush(patience_ms);
 }
 

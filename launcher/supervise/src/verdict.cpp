@@ -83,7 +83,19 @@ std::string first_line_with(std::string_view text, std::string_view words) {
     return std::string(text.substr(begin, text.find('\n', found) - begin));
 }
 
-void fill_from_end(const RankEnd& end, const EngineReport& engine, Verdict& verdict) {
+// MPI_Abort is the only way by which a rank that ends badly makes the engine stop the others: of
+// every other bad end it hears nothing, since the agents hold theirs back. Open MPI 4.1 at times
+// loses its own words about it.
+bool called_abort(const RankEnd& end, const Evidence& evidence) {
+    if (evidence.engine.aborted_rank) {
+        return evidence.engine.aborted_rank == end.rank;
+    }
+    const bool somebody_left =
+        std::ranges::any_of(evidence.ends, [](const RankEnd& other) { return clean(other.ended); });
+    return evidence.engine_stopping && !somebody_left && !evidence.engine_dead;
+}
+
+void fill_from_end(const RankEnd& end, const Evidence& evidence, Verdict& verdict) {
     const Ended& ended = end.ended;
     verdict.rank = end.rank;
     verdict.host = end.host;
@@ -96,7 +108,7 @@ void fill_from_end(const RankEnd& end, const EngineReport& engine, Verdict& verd
         case Ended::How::exited:
             verdict.exit_code = ended.code;
             verdict.cause = Cause::exited;
-            if (engine.aborted_rank == end.rank) {
+            if (called_abort(end, evidence)) {
                 verdict.cause = Cause::aborted;
             } else if (missing_library(ended)) {
                 verdict.cause = Cause::not_started;
@@ -200,10 +212,27 @@ std::string_view to_string(Cause cause) {
     return "engine_lost";
 }
 
+namespace {
+
+// The engine sees no failed rank before we let it, so when it ends a job by itself, and not because
+// a rank left cleanly, a rank has called MPI_Abort. mpirun 4.1 sometimes loses the text that names
+// it ("ORTE_ERROR_LOG: Data unpack would read past end of buffer in file …/show_help.c").
+bool is_unnamed_abort(const RankEnd& end, const Evidence& evidence) {
+    const auto left_cleanly = [](const RankEnd& other) { return clean(other.ended); };
+    return evidence.engine_stopping && !evidence.engine_dead && !evidence.engine.aborted_rank &&
+           end.ended.how == Ended::How::exited && !missing_library(end.ended) &&
+           std::ranges::none_of(evidence.ends, left_cleanly);
+}
+
+}  // namespace
+
 Verdict judge(const Evidence& evidence) {
     Verdict verdict;
     if (const RankEnd* origin = first_failure(evidence)) {
-        fill_from_end(*origin, evidence.engine, verdict);
+        fill_from_end(*origin, evidence, verdict);
+        if (is_unnamed_abort(*origin, evidence)) {
+            verdict.cause = Cause::aborted;
+        }
         if (verdict.cause == Cause::aborted) {
             verdict.exit_code = evidence.engine.abort_code.value_or(*verdict.exit_code);
         }

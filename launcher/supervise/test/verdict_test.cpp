@@ -82,6 +82,23 @@ TEST(Verdict, OutOfMemoryIsNotJustAKill) {
     EXPECT_EQ(exit_code(verdict), 137);
 }
 
+TEST(Verdict, AnEngineThatEndsAJobByItselfHeardAnAbort) {
+    const std::vector<RankEnd> ends = {end_of(1, exited(7), 1), end_of(2, exited(9), 20)};
+    const Verdict verdict = judge({.ends = ends, .engine_stopping = true});
+    EXPECT_EQ(verdict.rank, Rank(1));
+    EXPECT_EQ(verdict.cause, Cause::aborted);
+    EXPECT_EQ(exit_code(verdict), 7);
+    // It was another rank's, or the engine saw a rank leave without MPI_Finalize.
+    EngineReport engine;
+    engine.aborted_rank = Rank(2);
+    EXPECT_EQ(judge({.ends = ends, .engine = engine, .engine_stopping = true}).cause,
+              Cause::exited);
+    EXPECT_EQ(judge({.ends = {end_of(0, exited(0), 1), end_of(1, exited(7), 20)},
+                     .engine_stopping = true})
+                  .cause,
+              Cause::exited);
+}
+
 TEST(Verdict, AbortTakesTheCodeThatTheEngineHeard) {
     EngineReport engine;
     engine.aborted_rank = Rank(1);
@@ -91,6 +108,17 @@ TEST(Verdict, AbortTakesTheCodeThatTheEngineHeard) {
     EXPECT_EQ(verdict.cause, Cause::aborted);
     EXPECT_EQ(exit_code(verdict), 7);
     EXPECT_EQ(describe(verdict), "rank 1 on n0 called MPI_Abort with code 7");
+}
+
+TEST(Verdict, AnAbortIsSeenWithoutTheEnginesWords) {
+    const Verdict verdict = judge({.ends = {end_of(1, exited(7), 1)}, .engine_stopping = true});
+    EXPECT_EQ(verdict.cause, Cause::aborted);
+    EXPECT_EQ(exit_code(verdict), 7);
+    // With a clean end before it, that rank may have left without MPI_Finalize and be why the
+    // engine stops.
+    const Verdict other = judge(
+        {.ends = {end_of(0, exited(0), 1), end_of(1, exited(7), 2)}, .engine_stopping = true});
+    EXPECT_EQ(other.cause, Cause::exited);
 }
 
 TEST(Verdict, NotFoundAndNotExecutableKeepTheShellsCodes) {
