@@ -110,15 +110,19 @@ std::uint64_t OutputQueue::untaken() const {
 
 std::string OutputQueue::take(std::uint64_t limit) {
     if (gap_ > 0 && forwarded_ == size_ && spill_forwarded_ == 0) {
-        std::string text = notice(gap_);
+        std::string text = (last_written_ == '\n' ? "" : "\n") + notice(gap_);
         if (text.size() > limit) {
             return {};
         }
         gap_ = 0;
         return text;
     }
-    const bool whole = ended_ || unterminated_ >= piece_bytes_max;
-    const std::uint64_t ready = untaken() - (whole ? 0 : std::min(unterminated_, untaken()));
+    // Nothing may be read across the gap, which lies where the file ends.
+    const bool before_gap = gap_ > 0 && forwarded_ < size_;
+    const bool whole = ended_ || before_gap || unterminated_ >= piece_bytes_max;
+    const std::uint64_t ready = before_gap
+                                    ? size_ - forwarded_
+                                    : untaken() - (whole ? 0 : std::min(unterminated_, untaken()));
     const auto want =
         static_cast<std::size_t>(std::min<std::uint64_t>({limit, piece_bytes_max, ready}));
     if (want == 0) {

@@ -214,6 +214,22 @@ TEST(OutputQueue, AReaderThatWasTooSlowIsToldOfTheGapOnce) {
     EXPECT_TRUE(taken.ends_with("m\nend\n"));
 }
 
+TEST(OutputQueue, AReaderThatIsStillInTheFileIsToldOfTheGapToo) {
+    Filed file;
+    const FullDisk full(1000);
+    file.queue.append(blob(900, 'a') + "torn " + blob(2 * OutputQueue::spill_bytes_max, 'm'),
+                      false);
+    file.queue.end();
+    std::string taken;
+    while (!file.queue.drained()) {
+        taken += file.queue.take(4096);
+        ASSERT_LT(taken.size(), 3 * OutputQueue::spill_bytes_max);
+    }
+    const std::size_t told = taken.find("\n[mpitrain: ");
+    EXPECT_EQ(told, 1000U);
+    EXPECT_NE(taken.find(" bytes dropped: File too large]\n", told), std::string::npos);
+}
+
 TEST(OutputQueue, SealSaysSoOverTheLastLinesIfThereIsNoRoomElse) {
     Filed file;
     const FullDisk full(1000);
