@@ -5,7 +5,7 @@
 
 #include "mpitrain/collectives/communicator.hpp"
 #include "options.hpp"
-#include "session.hpp"
+#include "training.hpp"
 
 namespace {
 
@@ -17,7 +17,7 @@ Result<void> run(const char_lm::Options& options) {
     MPITRAIN_TRY(auto environment, Environment::open());
     MPITRAIN_TRY(auto ranks, Communicator::world(environment));
     MPITRAIN_TRY(const auto corpus, char_lm::Corpus::load(options.data));
-    MPITRAIN_TRY_VOID(char_lm::run_session(options, corpus, ranks));
+    MPITRAIN_TRY_VOID(char_lm::train(options, corpus, ranks));
     return environment.close();
 }
 

@@ -1,4 +1,4 @@
-#include "session.hpp"
+#include "training.hpp"
 
 #include <algorithm>
 #include <array>
@@ -72,7 +72,7 @@ Result<bool> train(const Options& options,
 
 }  // namespace
 
-Result<void> run_session(const Options& options,
+Result<void> train(const Options& options,
                          const Corpus& corpus,
                          mpitrain::collectives::Communicator& ranks) {
     const Narrator narrator(ranks.rank() == 0);

@@ -10,7 +10,7 @@ namespace char_lm {
 // One run from start or resumption to its end, or to where mpitrain asks it to stop: trains,
 // reports progress, commits checkpoints, and at the end writes the loss and some words to stdout.
 // Collective over `ranks`.
-mpitrain::Result<void> run_session(const Options& options,
+mpitrain::Result<void> train(const Options& options,
                                    const Corpus& corpus,
                                    mpitrain::collectives::Communicator& ranks);
 
