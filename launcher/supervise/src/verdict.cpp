@@ -83,19 +83,7 @@ std::string first_line_with(std::string_view text, std::string_view words) {
     return std::string(text.substr(begin, text.find('\n', found) - begin));
 }
 
-// MPI_Abort is the only way by which a rank that ends badly makes the engine stop the others: of
-// every other bad end it hears nothing, since the agents hold theirs back. Open MPI 4.1 at times
-// loses its own words about it.
-bool called_abort(const RankEnd& end, const Evidence& evidence) {
-    if (evidence.engine.aborted_rank) {
-        return evidence.engine.aborted_rank == end.rank;
-    }
-    const bool somebody_left =
-        std::ranges::any_of(evidence.ends, [](const RankEnd& other) { return clean(other.ended); });
-    return evidence.engine_stopping && !somebody_left && !evidence.engine_dead;
-}
-
-void fill_from_end(const RankEnd& end, const Evidence& evidence, Verdict& verdict) {
+void fill_from_end(const RankEnd& end, const EngineReport& engine, Verdict& verdict) {
     const Ended& ended = end.ended;
     verdict.rank = end.rank;
     verdict.host = end.host;
@@ -108,7 +96,7 @@ void fill_from_end(const RankEnd& end, const Evidence& evidence, Verdict& verdic
         case Ended::How::exited:
             verdict.exit_code = ended.code;
             verdict.cause = Cause::exited;
-            if (called_abort(end, evidence)) {
+            if (engine.aborted_rank == end.rank) {
                 verdict.cause = Cause::aborted;
             } else if (missing_library(ended)) {
                 verdict.cause = Cause::not_started;
@@ -229,7 +217,7 @@ bool is_unnamed_abort(const RankEnd& end, const Evidence& evidence) {
 Verdict judge(const Evidence& evidence) {
     Verdict verdict;
     if (const RankEnd* origin = first_failure(evidence)) {
-        fill_from_end(*origin, evidence, verdict);
+        fill_from_end(*origin, evidence.engine, verdict);
         if (is_unnamed_abort(*origin, evidence)) {
             verdict.cause = Cause::aborted;
         }
