@@ -108,6 +108,14 @@ TEST_F(Output, StatesInPlaceWhatAFullDiskTook) {
                   " bytes dropped: File too large]\n");
 }
 
+std::string expected_numbers() {
+    std::string numbers;
+    for (int i = 1; i <= 200000; ++i) {
+        numbers += std::to_string(i) + "\n";
+    }
+    return numbers;
+}
+
 TEST_F(Output, GoesOnWhenAFullDiskHasRoomAgain) {
     const std::filesystem::path disk = directory / "disk";
     std::filesystem::create_directory(disk);
@@ -139,12 +147,17 @@ TEST_F(Output, GoesOnWhenAFullDiskHasRoomAgain) {
         kept.substr(notice, after - notice),
         "[mpitrain: " + std::to_string(dropped) + " bytes dropped: No space left on device]\n");
     EXPECT_TRUE(kept.ends_with("half\nafter\nend\n"));
-    // What is before and after the notice, and what it counts, is all there was.
+    // What is before and after the notice, and what it counts, is all there was. On a busy machine
+    // the reader lags behind what the agent keeps for it, and is told so as well.
+    const std::string all = expected_numbers() + "half\nafter\nend\n";
     const std::size_t before =
-        kept[notice - 1] == '\n' && peer.out[notice - 1] != '\n' ? notice - 1 : notice;
-    EXPECT_EQ(peer.out.substr(0, before), kept.substr(0, before));
-    EXPECT_EQ(before + dropped + (kept.size() - after), peer.out.size());
-    EXPECT_EQ(peer.out.substr(before + dropped), kept.substr(after));
+        kept[notice - 1] == '\n' && all[notice - 1] != '\n' ? notice - 1 : notice;
+    EXPECT_EQ(all.substr(0, before), kept.substr(0, before));
+    EXPECT_EQ(before + dropped + (kept.size() - after), all.size());
+    EXPECT_TRUE(all.ends_with(kept.substr(after)));
+    if (peer.out.find("[mpitrain: ") == std::string::npos) {
+        EXPECT_EQ(peer.out, all);
+    }
 }
 
 // The control page through the agent, with a program that uses the client.
