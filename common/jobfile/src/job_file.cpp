@@ -14,7 +14,6 @@ namespace mpitrain::jobfile {
 namespace {
 
 using settings::OptionSet;
-using settings::Origin;
 using settings::OriginKind;
 using settings::Setting;
 

@@ -32,9 +32,11 @@ class ManifestReader {
     Result<void> read_metadata(const YamlNode& metadata);
     Result<void> read_spec(const YamlNode& spec);
     Result<void> read_run_policy(const YamlNode& policy);
+    Result<void> read_scheduling_policy(const YamlNode& policy);
     Result<void> read_replicas(const YamlNode& specs);
     Result<void> read_role(const YamlNode& node, const std::string& path, ManifestRole& role);
     Result<void> read_pod(const YamlNode& pod, const std::string& path, ManifestRole& role);
+    Result<void> read_containers(const YamlNode& list, const std::string& path, ManifestRole& role);
     Result<void> read_container(const YamlNode& node, const std::string& path, ManifestRole& role);
     Result<void> read_env(const YamlNode& list, const std::string& path, ManifestRole& role);
     [[nodiscard]] bool is_launcher(const ManifestRole& role) const {
@@ -130,16 +132,21 @@ Result<void> ManifestReader::read_run_policy(const YamlNode& policy) {
             MPITRAIN_TRY(const int restarts, integer(entry.value, 0));
             set("max-restarts", fmt::format("{}", restarts), entry.value);
         } else if (entry.key == "schedulingPolicy" && entry.value.kind == YamlNode::Kind::mapping) {
-            for (const YamlEntry& one : entry.value.entries) {
-                if (one.key == "queue") {
-                    MPITRAIN_TRY(std::string queue, scalar_of(name_, one.value));
-                    set("queue", std::move(queue), one.value);
-                } else {
-                    ignore("spec.runPolicy.schedulingPolicy", one);
-                }
-            }
+            MPITRAIN_TRY_VOID(read_scheduling_policy(entry.value));
         } else {
             ignore("spec.runPolicy", entry);
+        }
+    }
+    return {};
+}
+
+Result<void> ManifestReader::read_scheduling_policy(const YamlNode& policy) {
+    for (const YamlEntry& entry : policy.entries) {
+        if (entry.key == "queue") {
+            MPITRAIN_TRY(std::string queue, scalar_of(name_, entry.value));
+            set("queue", std::move(queue), entry.value);
+        } else {
+            ignore("spec.runPolicy.schedulingPolicy", entry);
         }
     }
     return {};
@@ -196,19 +203,26 @@ Result<void> ManifestReader::read_pod(const YamlNode& pod,
         } else if (entry.key != "containers") {
             ignore(path, entry);
         } else {
-            const std::vector<YamlNode>& containers = entry.value.items;
-            for (std::size_t i = 0; i < containers.size(); ++i) {
-                const std::string inner = fmt::format("{}.containers[{}]", path, i);
-                if (i > 0) {
-                    manifest_.ignored.push_back(inner);
-                    continue;
-                }
-                MPITRAIN_TRY_VOID(read_container(containers[i], inner, role));
-            }
+            MPITRAIN_TRY_VOID(read_containers(entry.value, path + ".containers", role));
         }
     }
     if (role.container == nullptr) {
         return bad_value(name_, pod, "no container", "add containers: [{image: …}]");
+    }
+    return {};
+}
+
+// Only the first one trains; the others are its helpers in the pod.
+Result<void> ManifestReader::read_containers(const YamlNode& list,
+                                             const std::string& path,
+                                             ManifestRole& role) {
+    for (std::size_t i = 0; i < list.items.size(); ++i) {
+        const std::string inner = fmt::format("{}[{}]", path, i);
+        if (i > 0) {
+            manifest_.ignored.push_back(inner);
+        } else {
+            MPITRAIN_TRY_VOID(read_container(list.items[i], inner, role));
+        }
     }
     return {};
 }

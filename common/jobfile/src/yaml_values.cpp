@@ -12,23 +12,28 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+Json scalar_to_json(const YamlNode& node) {
+    if (!node.quoted) {
+        if (node.text == "true" || node.text == "false") {
+            return node.text == "true";
+        }
+        if (const auto integer = parse_integer(node.text, INT64_MIN, INT64_MAX)) {
+            return *integer;
+        }
+        if (const auto number = parse_number(node.text)) {
+            return *number;
+        }
+    }
+    return node.text;
+}
+
 Json to_json(const YamlNode& node) {
     Json json;
     switch (node.kind) {
         case YamlNode::Kind::null:
             break;
         case YamlNode::Kind::scalar:
-            if (node.quoted) {
-                json = node.text;
-            } else if (node.text == "true" || node.text == "false") {
-                json = node.text == "true";
-            } else if (const auto integer = parse_integer(node.text, INT64_MIN, INT64_MAX)) {
-                json = *integer;
-            } else if (const auto number = parse_number(node.text)) {
-                json = *number;
-            } else {
-                json = node.text;
-            }
+            json = scalar_to_json(node);
             break;
         case YamlNode::Kind::sequence:
             json = Json::array();

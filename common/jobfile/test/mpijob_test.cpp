@@ -107,7 +107,8 @@ TEST(MpiJob, ACommandWithoutMpirunIsWhatEveryRankRuns) {
 }
 
 TEST(MpiJob, UnderstandsAPlainShellLineAndMpmd) {
-    const auto job = job_of_file(manifest("[bash, -c, 'mpirun -n 1 ./server : -n 3 ./worker --x']"));
+    const auto job =
+        job_of_file(manifest("[bash, -c, 'mpirun -n 1 ./server : -n 3 ./worker --x']"));
     ASSERT_TRUE(job) << job.error().text();
     EXPECT_EQ(job->groups,
               (std::vector<CommandGroup>{{"default", 1, {"./server"}, {}},

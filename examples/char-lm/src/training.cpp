@@ -73,8 +73,8 @@ Result<bool> train(const Options& options,
 }  // namespace
 
 Result<void> train(const Options& options,
-                         const Corpus& corpus,
-                         mpitrain::collectives::Communicator& ranks) {
+                   const Corpus& corpus,
+                   mpitrain::collectives::Communicator& ranks) {
     const Narrator narrator(ranks.rank() == 0);
     Trainer trainer(corpus, options, ranks);
     narrator.say("text: {} characters to learn from, {} to be tested on, {} different ones",

@@ -11,7 +11,7 @@ namespace char_lm {
 // reports progress, commits checkpoints, and at the end writes the loss and some words to stdout.
 // Collective over `ranks`.
 mpitrain::Result<void> train(const Options& options,
-                                   const Corpus& corpus,
-                                   mpitrain::collectives::Communicator& ranks);
+                             const Corpus& corpus,
+                             mpitrain::collectives::Communicator& ranks);
 
 }  // namespace char_lm

@@ -1,8 +1,8 @@
 #ifndef MPITRAIN_CLIENT_H
 #define MPITRAIN_CLIENT_H
 
-/* The C face of mpitrain/client.hpp, for C, Fortran, Python and anything else that can load libmpitrain_client.so.
- * Meaning, cost and threads as there. */
+/* The C face of mpitrain/client.hpp, for C, Fortran, Python and anything else that can load
+ * libmpitrain_client.so. Meaning, cost and threads as there. */
 
 #include <stdint.h>
 
@@ -10,11 +10,12 @@
 extern "C" {
 #endif
 
-void mpitrain_progress(uint64_t step, uint64_t total, const char* const* names, const double* values, int count);
+void mpitrain_progress(
+    uint64_t step, uint64_t total, const char* const* names, const double* values, int count);
 int mpitrain_should_stop(uint64_t step); /* 1 or 0 */
 void mpitrain_checkpoint_started(void);
 void mpitrain_checkpoint_committed(uint64_t step);
-const char* mpitrain_resume_path(void);          /* never NULL; "" = fresh start; owned by the library */
+const char* mpitrain_resume_path(void); /* never NULL; "" = fresh start; owned by the library */
 const char* mpitrain_checkpoint_directory(void); /* never NULL; "" = none */
 
 #ifdef __cplusplus
