@@ -58,6 +58,9 @@ class MpirunEngine final : public Engine {
         report.text += text;
         read_abort(report);
         read_improper_exit(report);
+        report.gives_up = report.gives_up ||
+                          report.text.find("Primary job  terminated") != std::string::npos ||
+                          report.text.find("mpirun noticed that") != std::string::npos;
         if (report.text.size() > report_text_max) {
             report.text.erase(0, report.text.size() - report_text_max);
         }

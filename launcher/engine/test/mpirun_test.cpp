@@ -92,6 +92,15 @@ TEST(Mpirun, ReadsWhoAbortedHoweverTheTextIsCut) {
     }
 }
 
+TEST(Mpirun, ReadsThatAProcessFailed) {
+    EngineReport report;
+    make_mpirun_engine()->read("WARNING: there is more than one interface\n", report);
+    EXPECT_FALSE(report.gives_up);
+    make_mpirun_engine()->read("Primary job  terminated normally, but 1 process returned\n",
+                               report);
+    EXPECT_TRUE(report.gives_up);
+}
+
 TEST(Mpirun, ReadsWhoLeftWithoutFinalize) {
     EngineReport report;
     make_mpirun_engine()->read(

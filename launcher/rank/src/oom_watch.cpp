@@ -4,6 +4,7 @@
 #include <sstream>
 #include <vector>
 
+#include "process_tree.hpp"
 #include "text_file.hpp"
 
 namespace mpitrain::rank {
@@ -78,6 +79,7 @@ OomWatch::OomWatch() {
         controller_ = MemoryController::parse(*mounts);
     }
     start_ = place_of("self");
+    seen_ = start_;  // with the count from before the program: a look may come after the kill
     machine_kills_ = machine_wide_kills();
 }
 
@@ -110,6 +112,13 @@ OomWatch::Place OomWatch::place_of(const std::string& process) const {
 }
 
 void OomWatch::tick(pid_t program) {
+    // A program of many threads is dead, and in "/", long before the last of them has given its
+    // memory back and we hear of it.
+    const auto text = read_file("/proc/" + std::to_string(program) + "/stat", proc_bytes_max);
+    const auto stat = text ? parse_process_stat(*text) : std::nullopt;
+    if (!stat || stat->state == 'Z' || stat->state == 'X') {
+        return;
+    }
     const Place now = place_of(std::to_string(program));
     if (now.file != seen_.file) {
         seen_ = now;

@@ -185,7 +185,9 @@ std::vector<Rank> Attempt::alive() const {
 
 // Waits for reports that are on their way, so that the cause is not taken for its first victim.
 void Attempt::settle(std::chrono::milliseconds for_reports) {
-    if (phase_ != Phase::running && phase_ != Phase::stopping) {
+    if (phase_ == Phase::launching) {
+        launch_failed_ = true;
+    } else if (phase_ != Phase::running && phase_ != Phase::stopping) {
         return;
     }
     phase_ = Phase::settling;
@@ -201,12 +203,13 @@ void Attempt::conclude() {
                                    members_.size(),
                                    std::chrono::seconds(launch_deadline).count());
     }
-    end_with(judge({.ends = ends_,
-                    .engine = report_,
-                    .engine_stopping = engine_stopping_,
-                    .engine_dead = !engine_->running() || phase_ == Phase::launching,
-                    .alive = alive(),
-                    .now_ns = realtime_ns()}));
+    end_with(
+        judge({.ends = ends_,
+               .engine = report_,
+               .engine_stopping = engine_stopping_,
+               .engine_dead = !engine_->running() || launch_failed_ || phase_ == Phase::launching,
+               .alive = alive(),
+               .now_ns = realtime_ns()}));
 }
 
 void Attempt::give_up_on(Rank rank, Nanoseconds pause) {
@@ -228,6 +231,10 @@ void Attempt::end_with(Verdict verdict) {
     phase_timer_.cancel();
     nudge_timer_.cancel();
     outcome_.verdict = std::move(verdict);
+    if (launch_failed_) {  // no program was started yet
+        cut_engine();
+        return;
+    }
     constexpr auto grace =
         300ms;  // nobody can agree on a checkpoint any more; this is for handlers that tidy up
     constexpr auto reports = 2s;

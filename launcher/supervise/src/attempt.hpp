@@ -173,6 +173,7 @@ class Attempt {
     int hellos_ = 0;
     int started_ = 0;
     std::uint16_t master_port_ = 0;
+    bool launch_failed_ = false;  // before every agent had come up
     bool engine_stopping_ = false;
     bool awaits_engine_text_ = false;  // settling, and it may tell an MPI_Abort
     bool only_echoes_ = false;         // settling, and every failure so far blames a peer

@@ -135,7 +135,7 @@ void Attempt::handle(Rank rank, const wire::Commit& commit) {
 void Attempt::handle(Rank /*rank*/, const wire::StopRequested& request) {
     if (request.from_engine) {
         engine_stopping_ = true;
-        if (phase_ == Phase::running) {
+        if (phase_ == Phase::running || phase_ == Phase::launching) {
             settle(engine_text_delay);
         }
         return;
@@ -183,6 +183,9 @@ void Attempt::on_engine_text(std::string_view text) {
     if (phase_ == Phase::settling && report_.aborted_rank && !knew) {
         awaits_engine_text_ = false;
         after(phase_timer_, reports_in_flight, &Attempt::conclude);
+    }
+    if (phase_ == Phase::launching && report_.gives_up) {
+        settle(engine_text_delay);  // an agent died too early to say so itself
     }
 }
 

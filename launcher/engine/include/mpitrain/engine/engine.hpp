@@ -35,6 +35,7 @@ struct EngineReport {
     std::optional<Rank> aborted_rank;  // MPI_Abort was called there
     std::optional<int> abort_code;
     std::optional<Rank> improper_rank;  // left without MPI_Finalize
+    bool gives_up = false;              // a process that it started has failed
     std::string text;                   // the last 4 KiB
 };
 
