@@ -60,12 +60,13 @@ int Agent::run() {
         if (output_) {
             output_->forward(connection_, credit_);
         }
-        if (state_ == State::ended && !drained_told_ && (!output_ || output_->drained())) {
-            drained_told_ = true;
-            connection_.send(wire::Drained{});
-        }
+        // Before Drained: whoever heard that must not hear of this end again, from the guard.
         if (state_ == State::ended && connection_.unsent() == 0) {
             facts_.ended_sent = true;
+        }
+        if (facts_.ended_sent && !drained_told_ && (!output_ || output_->drained())) {
+            drained_told_ = true;
+            connection_.send(wire::Drained{});
         }
         if (connection_.lost() && !connection_lost_seen_) {
             on_connection_lost();
