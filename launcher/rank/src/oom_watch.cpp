@@ -4,13 +4,13 @@
 #include <sstream>
 #include <vector>
 
-#include "process_tree.hpp"
 #include "text_file.hpp"
 
 namespace mpitrain::rank {
 namespace {
 
 constexpr std::size_t proc_bytes_max = 1U << 20U;
+constexpr const char* counter_v1 = "memory.oom_control";
 
 bool has_option(const std::string& options, std::string_view wanted) {
     std::istringstream stream(options);
@@ -97,7 +97,7 @@ OomWatch::Place OomWatch::place_of(const std::string& process) const {
     const bool v1 = controller_.version == MemoryController::Version::v1;
     for (;;) {  // where the controller is not enabled for a cgroup, an ancestor does the accounts
         std::string file =
-            controller_.mount_point + *path + (v1 ? "/memory.oom_control" : "/memory.events");
+            controller_.mount_point + *path + "/" + (v1 ? counter_v1 : "memory.events");
         if (const auto counters = read_file(file, proc_bytes_max)) {
             if (const auto kills = number_behind(*counters, "oom_kill")) {
                 return {std::move(file), *kills};
@@ -112,14 +112,14 @@ OomWatch::Place OomWatch::place_of(const std::string& process) const {
 }
 
 void OomWatch::tick(pid_t program) {
-    // A program of many threads is dead, and in "/", long before the last of them has given its
-    // memory back and we hear of it.
-    const auto text = read_file("/proc/" + std::to_string(program) + "/stat", proc_bytes_max);
-    const auto stat = text ? parse_process_stat(*text) : std::nullopt;
-    if (!stat || stat->state == 'Z' || stat->state == 'X') {
+    const Place now = place_of(std::to_string(program));
+    // The kernel says "/" of a process from the first moment of its exit, which takes long where
+    // much memory is given back. What is looked up then would be counted as before its death.
+    const bool exiting =
+        now.file.empty() || now.file == controller_.mount_point + "//" + counter_v1;
+    if (exiting && now.file != start_.file) {
         return;
     }
-    const Place now = place_of(std::to_string(program));
     if (now.file != seen_.file) {
         seen_ = now;
     }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
+#include <thread>
 
 #include "event_log.hpp"
 #include "mpitrain/base/duration.hpp"
@@ -356,12 +357,20 @@ void Attempt::on_engine_exit(int /*wait_status*/) {
     }
 }
 
-// The engine's guard does this too, also when we are killed; this is for when the guard was.
+// The engine's guard does this too, also when we are killed; this is for when the guard was. Then a
+// process that is still dying may add a file while we remove, so it takes another try.
 void Attempt::remove_directories() const {
+    constexpr int tries_max = 50;
     for (const std::string& directory :
          {input_.directories.runtime, input_.directories.shared_memory}) {
-        std::error_code ignored;
-        std::filesystem::remove_all(directory, ignored);
+        std::error_code error;
+        for (int tries = 0; tries < tries_max; ++tries) {
+            std::filesystem::remove_all(directory, error);
+            if (!error) {
+                break;
+            }
+            std::this_thread::sleep_for(20ms);
+        }
     }
 }
 
