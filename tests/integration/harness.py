@@ -18,7 +18,7 @@ import uuid
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-MARK = "MPITRAIN_TEST_MARK"
+MARK = "CAMPAIGN_MARK"  # not MPITRAIN_…: those do not reach the ranks
 PR_SET_CHILD_SUBREAPER = 36
 CLONE_NEWNS = 0x20000
 OURS = ("MPITRAIN_", "OMPI_", "PMIX_", "SLURM_", "XDG_")  # what must not leak in from outside
@@ -66,9 +66,12 @@ class Run:
 
     def wait(self, seconds=60):
         """The exit code; killed by signal n is -n."""
-        deadline = Deadline(seconds, f"the end of {self.process.args[:6]}, output in {self.directory}")
+        deadline = Deadline(seconds, f"the end of a run, output in {self.directory}")
         while not self.ended():
-            deadline.waits()
+            try:
+                deadline.waits()
+            except TimeoutError as error:
+                raise TimeoutError(f"{error}\n{self.stderr()[-1000:]}\n{self.events()[-8:]}") from None
         return self.process.returncode
 
     def stdout(self):
@@ -218,6 +221,12 @@ class Sandbox:
         reap()
         found = [f"process {pid} ({command_of(pid)})" for pid in self.processes()]
         return found + sorted(set(self._files()) - self.files_before)
+
+    def forget(self):
+        """Takes what is left as given, so that it is one round's miss and not every later one's."""
+        for pid in self.processes():
+            kill(pid, signal.SIGKILL)
+        self.files_before |= set(self._files())
 
     def await_clean(self, seconds=5):
         """Seconds until nothing is left, and what is left after `seconds`."""
