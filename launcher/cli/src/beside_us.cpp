@@ -47,7 +47,7 @@ std::string find_library_beside_us(std::string_view name) {
         return "";
     }
     for (const std::string_view libraries : {MPITRAIN_LIBRARIES, "../lib"}) {
-        const std::string path = fmt::format("{}/{}/{}", *directory, libraries, name);
+        std::string path = fmt::format("{}/{}/{}", *directory, libraries, name);
         if (access(path.c_str(), R_OK) == 0) {
             return path;
         }

@@ -20,6 +20,7 @@ constexpr std::size_t bytes_max = 64U << 10U;
 // Starts the program with both outputs on `output`. Gives its pid.
 Result<pid_t> start(std::vector<std::string>& command, int output) {
     std::vector<char*> arguments;
+    arguments.reserve(command.size() + 1);
     for (std::string& word : command) {
         arguments.push_back(word.data());
     }
