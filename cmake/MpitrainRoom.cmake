@@ -17,6 +17,7 @@ if(MPITRAIN_SANITIZE)
     target_compile_options(mpitrain_options INTERFACE
         -fsanitize=${mpitrain_sanitizers} -fno-omit-frame-pointer -fno-sanitize-recover=all)
     target_link_options(mpitrain_options INTERFACE -fsanitize=${mpitrain_sanitizers})
+    target_compile_definitions(mpitrain_options INTERFACE MPITRAIN_SANITIZED)  # for limits on memory
 endif()
 if(MPITRAIN_BUILD_FUZZERS)
     # What is fuzzed must count its branches too, or libFuzzer is blind in it.

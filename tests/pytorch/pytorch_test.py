@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 MPITRAIN = os.environ.get("MPITRAIN", "mpitrain")
 OURS = ("MPITRAIN_", "OMPI_", "PMIX_", "SLURM_", "TORCHELASTIC_")  # what must not leak in from outside
-RUN_SECONDS = 120  # importing torch takes seconds on a busy machine
+RUN_SECONDS = 240  # importing torch takes seconds on a busy machine
 
 
 @functools.lru_cache(maxsize=None)

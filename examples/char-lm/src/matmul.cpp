@@ -93,6 +93,9 @@ void multiply_add(std::size_t m,
                   View<const Real> b,
                   View<Real> c) {
     constexpr std::size_t columns = 2 * Pack<Real>::width;
+    if (n == 0 || k == 0) {
+        return;  // nothing to add, and empty matrices have no address
+    }
     for (std::size_t i = 0; i < m; i += 4) {
         const FourRows<const Real> a_rows(a, i, m);
         const FourRows<Real> c_rows(c, i, m);

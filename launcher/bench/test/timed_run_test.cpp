@@ -1,6 +1,7 @@
 #include "timed_run.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -8,10 +9,12 @@ namespace mpitrain::bench {
 namespace {
 
 TimedCommand shell(const std::string& script) {
+    // Tests run at the same time, each in a process of its own.
+    const std::string files = testing::TempDir() + "timed-run-" + std::to_string(::getpid());
     return {.argv = {"sh", "-c", script},
             .environment = {{"PATH", "/usr/bin:/bin"}, {"GREETING", "hello"}},
-            .out_path = testing::TempDir() + "timed-run.out",
-            .err_path = testing::TempDir() + "timed-run.err"};
+            .out_path = files + ".out",
+            .err_path = files + ".err"};
 }
 
 TEST(RunTimed, SaysHowLongItTook) {

@@ -25,7 +25,7 @@ struct Fixture {
     }
 };
 
-Fixture with_groups(std::vector<int> sizes) {
+Fixture with_groups(const std::vector<int>& sizes) {
     Fixture fixture;
     for (const int size : sizes) {
         fixture.plan.groups.push_back(

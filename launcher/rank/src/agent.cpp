@@ -41,6 +41,14 @@ wire::Ended ended_now(wire::Ended::How how, int code, std::string detail) {
     return ended;
 }
 
+// A killed engine closes its connections a moment before it counts as dead, and an MPI rank that is
+// woken by that may be over before the engine is.
+std::chrono::milliseconds dying_engine_limit(const wire::Ended& ended) {
+    const bool may_want_engine =
+        !ended.by_us && ended.how == wire::Ended::How::exited && ended.code != 0;
+    return std::chrono::milliseconds(may_want_engine ? 25 : 0);
+}
+
 }  // namespace
 
 Agent::Agent(
@@ -49,6 +57,7 @@ Agent::Agent(
       link_(std::move(link)),
       signals_(std::move(signals)),
       facts_(facts),
+      engine_(open_pidfd(options_.engine)),
       connection_(std::move(connection)),
       start_deadline_(Clock::now() + start_limit) {}
 
@@ -394,6 +403,7 @@ void Agent::finish_program() {
     end_->leftovers = leftovers_;
     end_->stderr_tail = output_->err_tail();
     end_->told_stop = page_ && page_->told_stop();
+    end_->engine_gone = has_ended(engine_, dying_engine_limit(*end_));
     if (!error_file_.empty()) {
         end_->error_file = read_file(error_file_, error_file_bytes_max).value_or("");
     }

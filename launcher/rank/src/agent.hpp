@@ -64,6 +64,7 @@ class Agent {
     UniqueFd link_;
     UniqueFd signals_;
     SharedFacts& facts_;
+    UniqueFd engine_;  // a pidfd
     Connection connection_;
     HeldPort port_;
     OomWatch oom_;

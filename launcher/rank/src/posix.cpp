@@ -1,5 +1,6 @@
 #include "posix.hpp"
 
+#include <poll.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 
@@ -40,6 +41,12 @@ int poll_timeout(Deadline earliest) {
 UniqueFd open_pidfd(pid_t pid) {
     // Not <sys/pidfd.h>: glibc 2.36's cannot be linked from C++.
     return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+}
+
+bool has_ended(const UniqueFd& pidfd, std::chrono::milliseconds patience) {
+    pollfd end{pidfd.get(), POLLIN, 0};
+    return pidfd && ::poll(&end, 1, static_cast<int>(patience.count())) == 1 &&
+           (end.revents & POLLIN) != 0;
 }
 
 UniqueFd take_signals() {

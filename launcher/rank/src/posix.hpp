@@ -67,6 +67,9 @@ int poll_timeout(Deadline earliest);
 
 // A descriptor that becomes readable when the process has died (pidfd).
 UniqueFd open_pidfd(pid_t pid);
+// Whether the process of a pidfd is dead, a zombie too, or dies within `patience`. False without a
+// pidfd.
+bool has_ended(const UniqueFd& pidfd, std::chrono::milliseconds patience);
 
 // Blocks the signals that both processes live through and returns a descriptor that reads them
 // (signalfd).

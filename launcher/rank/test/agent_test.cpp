@@ -262,7 +262,7 @@ std::uint64_t proportional_bytes(pid_t pid) {
 }
 
 TEST_F(Agent, StaysSmall) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(MPITRAIN_SANITIZED)
     GTEST_SKIP() << "a sanitizer's shadow is not small";
 #endif
     launch();

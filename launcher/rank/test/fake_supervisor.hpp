@@ -56,9 +56,13 @@ class Peer {
 // A test's place: a directory, a supervisor's socket, and the promise that in the end no process of
 // the test is left. The test process plays the engine: it is the parent of mpitrain-rank.
 class RankTest : public testing::Test {
+  public:
+    ~RankTest() override;
+    RankTest(const RankTest&) = delete;
+    RankTest& operator=(const RankTest&) = delete;
+
   protected:
     RankTest();
-    ~RankTest() override;
 
     // Starts mpitrain-rank as the engine would. `prepare` runs in the child before it is executed.
     pid_t launch(const std::function<void()>& prepare = [] {});

@@ -34,7 +34,7 @@ class AgentLink : public std::enable_shared_from_this<AgentLink> {
 
     Socket socket_;
     wire::Decoder decoder_;
-    std::array<char, 64 * 1024> buffer_{};
+    std::array<char, std::size_t{64} * 1024> buffer_{};
     std::deque<std::string> outgoing_;
     OnMessage on_message_;
     OnClosed on_closed_;

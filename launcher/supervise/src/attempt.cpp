@@ -119,7 +119,7 @@ void Attempt::start_gang() {
     for (const RankPlan& rank : input_.plan.ranks) {
         const auto& link = member(rank.rank).link;
         link->send(start_message(rank));
-        link->send(wire::Credit{.bytes = 64U * 1024U});
+        link->send(wire::Credit{.bytes = std::uint64_t{64} * 1024});
     }
 }
 

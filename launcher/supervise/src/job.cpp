@@ -200,10 +200,14 @@ void Job::on_commit(Rank /*rank*/, const wire::Commit& commit) {
 
 void Job::on_rank_ended(const RankEnd& end) {
     EventFields fields{.attempt = attempt_number_, .rank = end.rank};
-    const bool signaled = end.ended.how == wire::Ended::How::signaled;
-    fields.more.emplace_back(
-        signaled ? "signal" : "exit_code",
-        static_cast<std::int64_t>(signaled ? end.ended.signal : end.ended.code));
+    using How = wire::Ended::How;
+    if (end.ended.how == How::signaled) {
+        fields.more.emplace_back("signal", static_cast<std::int64_t>(end.ended.signal));
+    } else if (end.ended.how == How::exited) {
+        fields.more.emplace_back("exit_code", static_cast<std::int64_t>(end.ended.code));
+    } else {
+        fields.more.emplace_back("reason", end.ended.detail);
+    }
     if (end.ended.leftovers > 0) {
         fields.more.emplace_back("leftovers_killed",
                                  static_cast<std::int64_t>(end.ended.leftovers));

@@ -72,7 +72,7 @@ void Job::request_stop(StopReason reason, Nanoseconds grace) {
         stop_ = reason;
         const std::string why = reason.signal == 0
                                     ? std::string("the time limit")
-                                    : fmt::format("signal {}", strsignal(reason.signal));
+                                    : fmt::format("signal {}", describe_signal(reason.signal));
         events_.emit(
             "stop.requested",
             {.attempt = attempt_number_,

@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <array>
 
 #include <algorithm>
 #include <cerrno>
@@ -45,17 +46,22 @@ std::string first_line(const std::string& path) {
     return line;
 }
 
+std::string name_of_user(uid_t id) {
+    passwd entry{};
+    passwd* found = nullptr;
+    std::array<char, 4096> memory{};
+    ::getpwuid_r(id, &entry, memory.data(), memory.size(), &found);
+    return found != nullptr ? found->pw_name : std::to_string(id);
+}
+
 std::string describe_process(int pid) {
     struct stat status {};
     const std::string proc = fmt::format("/proc/{}", pid);
     if (::stat(proc.c_str(), &status) != 0) {
         return fmt::format("pid {}", pid);
     }
-    const passwd* user = ::getpwuid(status.st_uid);
-    return fmt::format("pid {} ({}, {})",
-                       pid,
-                       user != nullptr ? user->pw_name : std::to_string(status.st_uid),
-                       first_line(proc + "/comm"));
+    return fmt::format(
+        "pid {} ({}, {})", pid, name_of_user(status.st_uid), first_line(proc + "/comm"));
 }
 
 // Zombies hold nothing, but answer kill(pid, 0).

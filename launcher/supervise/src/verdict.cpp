@@ -47,10 +47,29 @@ int suspicion(const RankEnd& end, const EngineReport& engine) {
     return 4;
 }
 
+// MPI ranks whose engine died end by themselves, by an exit code or abort(), some of them a moment
+// before the engine counts as dead. Gives the time from which on such an end is no rank's own
+// failure.
+std::int64_t engine_died_ns(const Evidence& evidence) {
+    std::int64_t first_ns = INT64_MAX;
+    for (const RankEnd& end : evidence.ends) {
+        if (end.ended.engine_gone) {
+            first_ns = std::min(first_ns, end.ended.time_ns - echo_ns);
+        }
+    }
+    return first_ns;
+}
+
+bool is_engine_victim(const Ended& ended, std::int64_t engine_ns) {
+    return ended.time_ns >= engine_ns &&
+           (ended.how == Ended::How::exited || ended.signal == SIGABRT);
+}
+
 const RankEnd* first_failure(const Evidence& evidence) {
+    const std::int64_t engine_ns = engine_died_ns(evidence);
     std::vector<const RankEnd*> suspects;
     for (const RankEnd& end : evidence.ends) {
-        if (failed(end.ended)) {
+        if (failed(end.ended) && !is_engine_victim(end.ended, engine_ns)) {
             suspects.push_back(&end);
         }
     }
@@ -141,7 +160,11 @@ void fill_from_engine(const Evidence& evidence, Verdict& verdict) {
         verdict.exit_code = evidence.engine.abort_code;
         return;
     }
-    if (evidence.engine_dead || last_clean == nullptr) {
+    const bool engine_dead =
+        evidence.engine_dead || std::ranges::any_of(evidence.ends, [](const RankEnd& end) {
+            return end.ended.engine_gone;
+        });
+    if (engine_dead || last_clean == nullptr) {
         verdict.cause = Cause::engine_lost;
         verdict.detail = evidence.engine.text;
         return;
@@ -266,10 +289,15 @@ int exit_code(const Verdict& verdict) {
     return engine_failed;
 }
 
+std::string_view describe_signal(int signal) {
+    const char* const known = ::sigdescr_np(signal);  // strsignal(3), but for every thread
+    return known != nullptr ? known : "Real-time signal";
+}
+
 std::string describe(const Verdict& verdict) {
-    const std::string who = verdict.rank
-                                ? fmt::format("rank {} on {}", verdict.rank->value(), verdict.host)
-                                : std::string("the job");
+    std::string who = verdict.rank
+                          ? fmt::format("rank {} on {}", verdict.rank->value(), verdict.host)
+                          : std::string("the job");
     const std::string core = verdict.core_dumped ? ", core dumped" : "";
     switch (verdict.cause) {
         case Cause::exited:
@@ -280,7 +308,7 @@ std::string describe(const Verdict& verdict) {
             return fmt::format("{} was killed by signal {} ({}){}",
                                who,
                                verdict.signal.value_or(0),
-                               strsignal(verdict.signal.value_or(0)),
+                               describe_signal(verdict.signal.value_or(0)),
                                core);
         case Cause::oom:
             return fmt::format("{} was killed by the kernel: out of memory", who);
@@ -300,7 +328,7 @@ std::string describe(const Verdict& verdict) {
         case Cause::cancelled:
             return fmt::format("the job was stopped by signal {} ({})",
                                verdict.signal.value_or(0),
-                               strsignal(verdict.signal.value_or(0)));
+                               describe_signal(verdict.signal.value_or(0)));
         case Cause::engine_lost:
             return "mpirun ended before the job did";
     }

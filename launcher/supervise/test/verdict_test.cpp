@@ -167,6 +167,23 @@ TEST(Verdict, RanksThatADyingEngineTookAlongAreNoCleanEnds) {
     EXPECT_EQ(exit_code(verdict), 125);
 }
 
+TEST(Verdict, RanksThatEndForWantOfTheirEngineAreNotItsFailure) {
+    Ended wanting = exited(1);
+    wanting.engine_gone = true;
+    Ended aborted = signaled(SIGABRT);
+    aborted.engine_gone = true;
+    const Verdict verdict = judge({.ends = {end_of(2, exited(0), 1),
+                                            end_of(3, exited(1), 2),
+                                            end_of(0, wanting, 2),
+                                            end_of(1, aborted, 3)}});
+    EXPECT_EQ(verdict.cause, Cause::engine_lost);
+    EXPECT_EQ(exit_code(verdict), 125);
+
+    Ended faulty = signaled(SIGSEGV);
+    faulty.engine_gone = true;
+    EXPECT_EQ(judge({.ends = {end_of(1, faulty, 1)}}).rank, Rank(1));
+}
+
 TEST(Verdict, AFailureNeverComesOutAsSuccess) {
     EXPECT_EQ(exit_code(judge({.ends = {end_of(0, exited(256), 1)}})), 1);
 }

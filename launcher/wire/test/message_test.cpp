@@ -25,6 +25,7 @@ std::vector<Message> samples() {
               false,
               true,
               false,
+              true,
               std::numeric_limits<std::int64_t>::min(),
               3,
               "exec",

@@ -12,19 +12,13 @@
 #include <string>
 #include <string_view>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define MPITRAIN_HAS_ASAN 1
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define MPITRAIN_HAS_ASAN 1
-#endif
-
 namespace mpitrain::topology {
 namespace {
 
 constexpr unsigned seconds_max = 10;
+#if !defined(MPITRAIN_SANITIZED)  // whose shadow takes terabytes of address space
 constexpr rlim_t memory_max = rlim_t{4} << 30;
+#endif
 constexpr std::size_t answer_max = std::size_t{256} << 20;
 
 // An answer on the wire: a kind, and for errors the code, what and mend; a last byte tells that it
@@ -81,7 +75,7 @@ void become_harmless() {
     }
     const rlimit no_core{0, 0};
     setrlimit(RLIMIT_CORE, &no_core);
-#if !defined(MPITRAIN_HAS_ASAN)
+#if !defined(MPITRAIN_SANITIZED)
     const rlimit memory{memory_max, memory_max};
     setrlimit(RLIMIT_AS, &memory);
 #endif

@@ -54,6 +54,8 @@ class Communicator {
     static Result<Communicator> world(const Environment& environment,
                                       const CommunicatorOptions& options = {});
     explicit Communicator(std::unique_ptr<Backend> backend);
+    Communicator(const Communicator&) = delete;
+    Communicator& operator=(const Communicator&) = delete;
     Communicator(Communicator&&) noexcept;
     Communicator& operator=(Communicator&&) noexcept;
     ~Communicator();

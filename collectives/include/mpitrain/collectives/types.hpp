@@ -90,9 +90,12 @@ struct Buffer {
     Buffer() = default;
     Buffer(void* elements, std::size_t element_count, DataType element_type)
         : data(elements), count(element_count), type(element_type) {}
+    // Of any range; a Buffer is none, so copies go to the copy constructor.
     template <ElementRange R>
     requires(!std::is_const_v<std::remove_reference_t<std::ranges::range_reference_t<R>>>)
-        Buffer(R&& range)  // NOLINT(google-explicit-constructor): a view of any range
+        // NOLINTNEXTLINE(google-explicit-constructor,bugprone-forwarding-reference-overload): a
+        // view
+        Buffer(R&& range)
         : data(std::ranges::data(range)),
           count(std::ranges::size(range)),
           type(data_type_of<std::ranges::range_value_t<R>>) {}

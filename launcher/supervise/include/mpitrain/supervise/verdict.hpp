@@ -73,6 +73,9 @@ Verdict judge(const Evidence& evidence);
 // What `mpitrain run` exits with for this verdict (CONTRACT section 3).
 int exit_code(const Verdict& verdict);
 
+// "Killed", "Segmentation fault": a signal by name, in English.
+std::string_view describe_signal(int signal);
+
 // "rank 3 on node7 was killed by signal 11 (Segmentation fault), core dumped": one line, no full
 // stop.
 std::string describe(const Verdict& verdict);

@@ -87,8 +87,9 @@ struct Ended {
     std::int32_t signal = 0;
     bool core_dumped = false;
     bool out_of_memory = false;
-    bool by_us = false;      // a signal we sent (or relayed) ended it
-    bool told_stop = false;  // should_stop said yes at least once
+    bool by_us = false;        // a signal we sent (or relayed) ended it
+    bool told_stop = false;    // should_stop said yes at least once
+    bool engine_gone = false;  // the engine was dead by then: MPI ranks end of that by themselves
     std::int64_t time_ns = 0;
     std::int32_t leftovers = 0;  // descendants that had to be killed afterwards
     Text detail;       // not_started: the failing operation and path; agent_lost: who died
