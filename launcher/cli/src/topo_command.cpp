@@ -56,7 +56,9 @@ Result<void> write_drawing(const NodeTopology& node, const std::string& path) {
     file << topology::render_svg(node);
     file.close();
     if (!file) {
-        return system_error(errno == 0 ? EIO : errno, "write the drawing", path);
+        // Whatever the reason, a full disk too, it is no request that cannot be met.
+        const Error cause = system_error(errno == 0 ? EIO : errno, "write the drawing", path);
+        return Error(ErrorCode::io, cause.what()).at(cause.where()).mend(cause.mend());
     }
     return {};
 }
