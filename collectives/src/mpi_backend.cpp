@@ -18,7 +18,8 @@ constexpr std::size_t message_bytes_max = std::size_t{1} << 30;  // within MPI's
 
 Result<std::unique_ptr<Backend>> MpiBackend::open(MPI_Comm group,
                                                   const CommunicatorOptions& options,
-                                                  const Seat& seat) {
+                                                  const Seat& seat,
+                                                  bool in_background) {
     MPI_Comm comm = MPI_COMM_NULL;
     MPI_Request request = MPI_REQUEST_NULL;
     MPITRAIN_TRY_VOID(mpi_checked(MPI_Comm_idup(group, &comm, &request), "MPI_Comm_idup"));
@@ -29,6 +30,7 @@ Result<std::unique_ptr<Backend>> MpiBackend::open(MPI_Comm group,
     MPITRAIN_TRY_VOID(mpi_checked(MPI_Comm_rank(comm, &rank), "MPI_Comm_rank"));
     MPITRAIN_TRY_VOID(mpi_checked(MPI_Comm_size(comm, &size), "MPI_Comm_size"));
     auto backend = std::make_unique<MpiBackend>(comm, rank, size, options);
+    backend->in_background_ = in_background;
     MPITRAIN_TRY_VOID(backend->share_memory(seat));
     return std::unique_ptr<Backend>(std::move(backend));
 }
@@ -220,6 +222,19 @@ Result<std::unique_ptr<Backend>> MpiBackend::split(std::optional<int> color, int
     auto backend = std::make_unique<MpiBackend>(comm, rank, size, options_);
     MPITRAIN_TRY_VOID(backend->share_memory(seat_));
     return std::unique_ptr<Backend>(std::move(backend));
+}
+
+Result<std::unique_ptr<Backend>> MpiBackend::for_background() {
+    MPITRAIN_TRY_VOID(usable());
+    CommunicatorOptions options = options_;
+    options.order = ReductionOrder::rank_tree;
+    return open(comm_, options, seat_, true);
+}
+
+bool MpiBackend::may_run_beside_others() const {
+    int given = MPI_THREAD_SINGLE;
+    MPI_Query_thread(&given);
+    return on_one_node() || given == MPI_THREAD_MULTIPLE;
 }
 
 Result<Communicator> Communicator::world(const Environment& /*environment*/,

@@ -26,7 +26,8 @@ class MpiBackend final : public Backend, public Transport {
     // it does not.
     static Result<std::unique_ptr<Backend>> open(MPI_Comm group,
                                                  const CommunicatorOptions& options,
-                                                 const Seat& seat = find_seat());
+                                                 const Seat& seat = find_seat(),
+                                                 bool in_background = false);
     // Owns `comm` from now on. Uses messages alone until share_memory().
     MpiBackend(MPI_Comm comm, int rank, int size, const CommunicatorOptions& options);
     MpiBackend(const MpiBackend&) = delete;
@@ -59,6 +60,11 @@ class MpiBackend final : public Backend, public Transport {
     Result<void> copy(void* to, const void* from, std::size_t bytes) override;
     Result<std::byte*> scratch(std::size_t bytes) override;
 
+    // The same ranks a second time, for a thread beside the one that computes. Collective.
+    Result<std::unique_ptr<Backend>> for_background();
+    // Whether calls of another thread may run at the same time as calls of other communicators:
+    // where MPI allows it, or is not needed.
+    [[nodiscard]] bool may_run_beside_others() const;
     // The memory that this rank's node shares; null where messages are all there is.
     [[nodiscard]] const NodeGroup* node() const { return node_.get(); }
 
@@ -96,6 +102,7 @@ class MpiBackend final : public Backend, public Transport {
     std::vector<std::byte> scratch_;
     TreeCollectives tree_;
     Seat seat_;
+    bool in_background_ = false;
     std::unique_ptr<NodeGroup> node_;
     std::optional<NodeCollectives> inside_;  // of the node
     std::optional<TwoLevels> levels_;

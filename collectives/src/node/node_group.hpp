@@ -24,6 +24,7 @@ struct NodeShape {
     std::vector<int> ranks;        // of all members, ascending: their names in errors
     bool crowded = false;          // more members than cores: waiting gives the core away at once
     std::size_t outbox_bytes = 0;  // of each member, twice
+    bool gives_way = false;        // waiting leaves the core to another thread of the rank at once
 };
 
 // The ranks of one node and the memory they share: for each member two outboxes and two results,

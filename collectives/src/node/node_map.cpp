@@ -78,7 +78,7 @@ Seat find_seat() {
     return seat;
 }
 
-NodeMap map_nodes(std::span<const Seat> seats, int rank) {
+NodeMap map_nodes(std::span<const Seat> seats, int rank, bool in_background) {
     NodeMap map;
     std::set<std::uint64_t> nodes;
     const std::uint64_t own = seats[static_cast<std::size_t>(rank)].node;
@@ -93,7 +93,9 @@ NodeMap map_nodes(std::span<const Seat> seats, int rank) {
     }
     map.nodes = static_cast<int>(nodes.size());
     map.shape.crowded = is_crowded(seats, map.shape.ranks);
-    map.shape.outbox_bytes = outbox_bytes(map.shape.ranks.size(), map.shape.crowded);
+    map.shape.gives_way = in_background;
+    map.shape.outbox_bytes =
+        outbox_bytes(map.shape.ranks.size(), map.shape.crowded || in_background);
     map.regular = is_regular(seats, map.shape.ranks.size());
     return map;
 }

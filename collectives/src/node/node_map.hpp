@@ -28,6 +28,7 @@ struct NodeMap {
     // can work with local rank j of the others.
     bool regular = false;
 };
-NodeMap map_nodes(std::span<const Seat> seats, int rank);
+// `in_background`: the calls are made by a thread beside one that computes.
+NodeMap map_nodes(std::span<const Seat> seats, int rank, bool in_background = false);
 
 }  // namespace mpitrain::collectives

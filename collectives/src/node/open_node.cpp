@@ -58,7 +58,7 @@ Result<void> MpiBackend::share_memory(const Seat& seat) {
     std::vector<Seat> seats(static_cast<std::size_t>(size_));
     MPITRAIN_TRY_VOID(
         gather(std::as_bytes(std::span(&seat, 1)), std::as_writable_bytes(std::span(seats))));
-    const NodeMap map = map_nodes(seats, rank_);
+    const NodeMap map = map_nodes(seats, rank_, in_background_);
     MPITRAIN_TRY(node_, attach_node(map));
     if (!node_) {
         return {};
