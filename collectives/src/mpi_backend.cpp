@@ -12,13 +12,14 @@ namespace mpitrain::collectives {
 
 namespace {
 
-constexpr std::size_t segment_bytes = std::size_t{8} << 20;
 constexpr std::size_t message_bytes_max = std::size_t{1} << 30;  // within MPI's int
 
 }  // namespace
 
 Result<std::unique_ptr<Backend>> MpiBackend::open(MPI_Comm group,
-                                                  const CommunicatorOptions& options) {
+                                                  const CommunicatorOptions& options,
+                                                  const Seat& seat,
+                                                  bool in_background) {
     MPI_Comm comm = MPI_COMM_NULL;
     MPI_Request request = MPI_REQUEST_NULL;
     MPITRAIN_TRY_VOID(mpi_checked(MPI_Comm_idup(group, &comm, &request), "MPI_Comm_idup"));
@@ -28,7 +29,10 @@ Result<std::unique_ptr<Backend>> MpiBackend::open(MPI_Comm group,
     int size = 1;
     MPITRAIN_TRY_VOID(mpi_checked(MPI_Comm_rank(comm, &rank), "MPI_Comm_rank"));
     MPITRAIN_TRY_VOID(mpi_checked(MPI_Comm_size(comm, &size), "MPI_Comm_size"));
-    return std::make_unique<MpiBackend>(comm, rank, size, options);
+    auto backend = std::make_unique<MpiBackend>(comm, rank, size, options);
+    backend->in_background_ = in_background;
+    MPITRAIN_TRY_VOID(backend->share_memory(seat));
+    return std::unique_ptr<Backend>(std::move(backend));
 }
 
 MpiBackend::MpiBackend(MPI_Comm comm, int rank, int size, const CommunicatorOptions& options)
@@ -65,8 +69,18 @@ void MpiBackend::abort() {
 Error MpiBackend::died(Error why) {
     if (!death_) {
         death_ = why;
+        if (node_) {
+            node_->give_up();
+        }
     }
     return why;
+}
+
+Result<void> MpiBackend::checked(Result<void> done) {
+    if (!done && !death_) {
+        return died(std::move(done).error());
+    }
+    return done;
 }
 
 Result<void> MpiBackend::wait(std::span<MPI_Request> requests, std::string_view call) {
@@ -137,6 +151,9 @@ Result<std::byte*> MpiBackend::scratch(std::size_t bytes) {
 }
 
 Result<void> MpiBackend::broadcast(Buffer data, int root) {
+    if (on_one_node()) {
+        return checked(inside_->broadcast(data, root));
+    }
     const std::size_t most = message_bytes_max / size_bytes(data.type);
     return in_segments(data.count, most, [&](std::size_t begin, std::size_t count) -> Result<void> {
         const Buffer segment = part(data, begin, count);
@@ -149,6 +166,25 @@ Result<void> MpiBackend::broadcast(Buffer data, int root) {
     });
 }
 
+Result<void> MpiBackend::allgather(ConstBuffer send, Buffer recv) {
+    if (!on_one_node()) {
+        return tree_.allgather(send, recv);
+    }
+    std::vector<Slice> slices;
+    for (int r = 0; r < size_; ++r) {
+        slices.push_back({static_cast<std::size_t>(r) * send.count, send.count});
+    }
+    std::byte* own = at(recv, slices[static_cast<std::size_t>(rank_)].begin);
+    if (own != send.data) {
+        std::memcpy(own, send.data, send.bytes());
+    }
+    return checked(inside_->allgather(recv, slices));
+}
+
+Result<void> MpiBackend::all_to_all(ConstBuffer send, Buffer recv) {
+    return on_one_node() ? checked(inside_->all_to_all(send, recv)) : tree_.all_to_all(send, recv);
+}
+
 Result<void> MpiBackend::send_recv(ConstBuffer data, int to, Buffer into, int from) {
     const Outgoing out{to, at(data, 0), data.bytes()};
     const Incoming in{from, at(into, 0), into.bytes()};
@@ -158,6 +194,9 @@ Result<void> MpiBackend::send_recv(ConstBuffer data, int to, Buffer into, int fr
 }
 
 Result<void> MpiBackend::barrier() {
+    if (on_one_node()) {
+        return checked(inside_->barrier());
+    }
     MPI_Request request = MPI_REQUEST_NULL;
     if (const int code = MPI_Ibarrier(comm_, &request)) {
         return died(mpi_error(code, "MPI_Ibarrier"));
@@ -180,7 +219,22 @@ Result<std::unique_ptr<Backend>> MpiBackend::split(std::optional<int> color, int
     int size = 1;
     MPI_Comm_rank(comm, &rank);
     MPI_Comm_size(comm, &size);
-    return std::make_unique<MpiBackend>(comm, rank, size, options_);
+    auto backend = std::make_unique<MpiBackend>(comm, rank, size, options_);
+    MPITRAIN_TRY_VOID(backend->share_memory(seat_));
+    return std::unique_ptr<Backend>(std::move(backend));
+}
+
+Result<std::unique_ptr<Backend>> MpiBackend::for_background() {
+    MPITRAIN_TRY_VOID(usable());
+    CommunicatorOptions options = options_;
+    options.order = ReductionOrder::rank_tree;
+    return open(comm_, options, seat_, true);
+}
+
+bool MpiBackend::may_run_beside_others() const {
+    int given = MPI_THREAD_SINGLE;
+    MPI_Query_thread(&given);
+    return on_one_node() || given == MPI_THREAD_MULTIPLE;
 }
 
 Result<Communicator> Communicator::world(const Environment& /*environment*/,

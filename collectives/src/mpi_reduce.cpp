@@ -42,6 +42,12 @@ class ScopedOp {
 }  // namespace
 
 Result<void> MpiBackend::allreduce(ConstBuffer send, Buffer recv, ReduceOp op) {
+    if (on_one_node()) {
+        return checked(inside_->allreduce(send, recv, op));
+    }
+    if (levels_ && TwoLevels::can_do(send.type, op)) {
+        return checked(levels_->allreduce(send, recv, op));
+    }
     if (options_.order == ReductionOrder::any && op != ReduceOp::avg) {
         return reduce_natively(send, recv, op, std::nullopt);
     }
@@ -49,10 +55,24 @@ Result<void> MpiBackend::allreduce(ConstBuffer send, Buffer recv, ReduceOp op) {
 }
 
 Result<void> MpiBackend::reduce(ConstBuffer send, Buffer recv, ReduceOp op, int root) {
+    if (on_one_node()) {
+        return checked(inside_->reduce(send, recv, op, root));
+    }
     if (options_.order == ReductionOrder::any && op != ReduceOp::avg) {
         return reduce_natively(send, recv, op, root);
     }
     return tree_.reduce(send, recv, op, root);
+}
+
+Result<void> MpiBackend::reduce_scatter(ConstBuffer send, Buffer recv, ReduceOp op) {
+    if (!on_one_node()) {
+        return tree_.reduce_scatter(send, recv, op);
+    }
+    std::vector<Slice> slices;
+    for (int r = 0; r < size_; ++r) {
+        slices.push_back({static_cast<std::size_t>(r) * recv.count, recv.count});
+    }
+    return checked(inside_->reduce_scatter(send, slices, op, recv));
 }
 
 Result<void> MpiBackend::reduce_natively(ConstBuffer send,

@@ -12,8 +12,7 @@ constexpr std::size_t gathered_bytes_max = std::size_t{64} << 10;  // received b
 
 }  // namespace
 
-std::vector<TreeCollectives::Slice> TreeCollectives::equal_slices(std::size_t begin,
-                                                                  std::size_t count) const {
+std::vector<Slice> TreeCollectives::equal_slices(std::size_t begin, std::size_t count) const {
     const auto parts = static_cast<std::size_t>(size_);
     std::vector<Slice> slices;
     for (std::size_t r = 0; r < parts; ++r) {

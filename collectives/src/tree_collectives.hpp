@@ -26,11 +26,6 @@ class TreeCollectives {
     Result<void> all_to_all(ConstBuffer send, Buffer recv);
 
   private:
-    struct Slice {  // of a buffer, in elements
-        std::size_t begin;
-        std::size_t count;
-    };
-
     // Combines all ranks' slices[rank()] of `send` into `out` (null: into the scratch memory) and
     // returns where the result is. The slices of all ranks are sent in the same exchange.
     Result<std::byte*> reduce_slices(ConstBuffer send,

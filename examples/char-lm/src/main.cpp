@@ -12,9 +12,11 @@ namespace {
 using mpitrain::Result;
 using mpitrain::collectives::Communicator;
 using mpitrain::collectives::Environment;
+using mpitrain::collectives::ThreadUse;
 
 Result<void> run(const char_lm::Options& options) {
-    MPITRAIN_TRY(auto environment, Environment::open());
+    // Gradients are reduced by a thread of their own.
+    MPITRAIN_TRY(auto environment, Environment::open(ThreadUse::any));
     MPITRAIN_TRY(auto ranks, Communicator::world(environment));
     MPITRAIN_TRY(const auto corpus, char_lm::Corpus::load(options.data));
     MPITRAIN_TRY_VOID(char_lm::train(options, corpus, ranks));

@@ -127,7 +127,8 @@ double Model<Real>::loss_of(std::span<const Symbol> targets, bool gradient) {
 template <typename Real>
 void Model<Real>::backward(std::span<const Symbol> contexts,
                            std::size_t rows,
-                           std::span<Real> gradient) {
+                           std::span<Real> gradient,
+                           const Completed& completed) {
     const auto into = [&](Part part) { return &gradient[tensors_[part].offset]; };
     const auto add_columns = [&](const std::vector<Real>& matrix, std::size_t columns, Real* sums) {
         for (std::size_t i = 0; i < rows; ++i) {
@@ -147,6 +148,8 @@ void Model<Real>::backward(std::span<const Symbol> contexts,
                        transposed<Real>({hidden_.data(), hidden}),
                        output_change,
                        {into(output_weight), alphabet});
+    completed(output_bias);
+    completed(output_weight);
 
     transpose(at(output_weight), hidden, alphabet, turned_);
     hidden_change_.assign(rows * hidden, 0);
@@ -167,6 +170,8 @@ void Model<Real>::backward(std::span<const Symbol> contexts,
                        transposed<Real>({input_.data(), inputs()}),
                        hidden_change,
                        {into(hidden_weight), hidden});
+    completed(hidden_bias);
+    completed(hidden_weight);
 
     transpose(at(hidden_weight), inputs(), hidden, turned_);
     input_change_.assign(rows * inputs(), 0);
@@ -182,15 +187,17 @@ void Model<Real>::backward(std::span<const Symbol> contexts,
             sums[j] += input_change_[i * shape_.embedding + j];
         }
     }
+    completed(embedding);
 }
 
 template <typename Real>
 double Model<Real>::learn(std::span<const Symbol> contexts,
                           std::span<const Symbol> targets,
-                          std::span<Real> gradient) {
+                          std::span<Real> gradient,
+                          const Completed& completed) {
     forward(contexts);
     const double loss = loss_of(targets, true);
-    backward(contexts, targets.size(), gradient);
+    backward(contexts, targets.size(), gradient, completed);
     return loss;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -41,11 +42,15 @@ class Model {
     [[nodiscard]] std::span<const Real> parameters() const { return parameters_; }
     [[nodiscard]] std::span<const Tensor> tensors() const { return tensors_; }
 
+    // Told, during learn(), that the gradient of tensors()[index] is complete: last layer first.
+    using Completed = std::function<void(std::size_t index)>;
     // The sum over the examples of the loss, in nats; adds its gradient to `gradient`, laid out
     // like the parameters. `contexts` holds targets.size() rows.
-    double learn(std::span<const Symbol> contexts,
-                 std::span<const Symbol> targets,
-                 std::span<Real> gradient);
+    double learn(
+        std::span<const Symbol> contexts,
+        std::span<const Symbol> targets,
+        std::span<Real> gradient,
+        const Completed& completed = [](std::size_t) {});
     // The sum of the loss alone.
     double loss(std::span<const Symbol> contexts, std::span<const Symbol> targets);
     // The probabilities of the next character; valid until the next call.
@@ -59,7 +64,10 @@ class Model {
     void forward(std::span<const Symbol> contexts);
     // Turns probabilities into the gradient of the loss where `gradient` is wanted.
     double loss_of(std::span<const Symbol> targets, bool gradient);
-    void backward(std::span<const Symbol> contexts, std::size_t rows, std::span<Real> gradient);
+    void backward(std::span<const Symbol> contexts,
+                  std::size_t rows,
+                  std::span<Real> gradient,
+                  const Completed& completed);
 
     ModelShape shape_;
     std::vector<Tensor> tensors_;

@@ -10,6 +10,8 @@ namespace char_lm {
 
 using mpitrain::Result;
 using mpitrain::collectives::Buffer;
+using mpitrain::collectives::DataType;
+using mpitrain::collectives::GradientReducer;
 using mpitrain::collectives::ReduceOp;
 
 namespace {
@@ -64,12 +66,34 @@ double Trainer::learning_rate() const {
     return options_.learning_rate * std::min(1.0, (step + 1) / warm_up) * fall;
 }
 
+Result<void> Trainer::open_reducer() {
+    constexpr std::size_t bucket_bytes = std::size_t{64} << 10;  // about a layer of the usual model
+    std::vector<Buffer> parts;
+    for (const Tensor& tensor : model_.tensors()) {
+        parts.emplace_back(&gradient_[tensor.offset], tensor.count(), DataType::f32);
+    }
+    parts.emplace_back(&gradient_.back(), 1, DataType::f32);
+    MPITRAIN_TRY(
+        auto reducer,
+        GradientReducer::open(ranks_, parts, {.op = ReduceOp::sum, .bucket_bytes = bucket_bytes}));
+    reducer_.emplace(std::move(reducer));
+    return {};
+}
+
 Result<double> Trainer::advance() {
+    if (!reducer_) {
+        MPITRAIN_TRY_VOID(open_reducer());
+    }
     gather_batch();
     std::fill(gradient_.begin(), gradient_.end(), 0.0F);
     const std::span<float> gradient(gradient_.data(), gradient_.size() - 1);
-    gradient_.back() = static_cast<float>(model_.learn(batch_.contexts, batch_.targets, gradient));
-    MPITRAIN_TRY_VOID(ranks_.allreduce(gradient_, ReduceOp::sum));
+    const double loss =
+        model_.learn(batch_.contexts, batch_.targets, gradient, [this](std::size_t tensor) {
+            reducer_->ready(tensor);
+        });
+    gradient_.back() = static_cast<float>(loss);
+    reducer_->ready(model_.tensors().size());
+    MPITRAIN_TRY_VOID(reducer_->finish());
     const float scale = 1.0F / static_cast<float>(options_.batch);
     for (float& element : gradient_) {
         element *= scale;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "adam.hpp"
@@ -8,13 +9,15 @@
 #include "model.hpp"
 #include "mpitrain/base/result.hpp"
 #include "mpitrain/collectives/communicator.hpp"
+#include "mpitrain/collectives/gradient_reducer.hpp"
 #include "options.hpp"
 
 namespace char_lm {
 
 // Data-parallel training. Every rank holds all parameters, computes the gradient of its slice of
-// each batch, and adds up the gradients with all ranks in rank_tree order; so all ranks stay equal
-// bit for bit, and a run is a function of its options, its text and the number of ranks alone.
+// each batch, and adds up the gradients with all ranks in rank_tree order while it computes those
+// of earlier layers; so all ranks stay equal bit for bit, and a run is a function of its options,
+// its text and the number of ranks alone.
 //
 // What must be kept to go on later is exactly step(), cursor(), the parameters and Adam's state:
 // randomness has no state (random.hpp). All calls but the accessors are collective.
@@ -48,6 +51,7 @@ class Trainer {
     [[nodiscard]] Share share_of(std::uint64_t count) const;
     [[nodiscard]] double learning_rate() const;
     void gather_batch();
+    mpitrain::Result<void> open_reducer();
 
     const Corpus& corpus_;
     Options options_;
@@ -58,6 +62,7 @@ class Trainer {
     std::uint64_t cursor_ = 0;
     Examples batch_;               // this rank's slice
     std::vector<float> gradient_;  // one more than the parameters: the loss travels along
+    std::optional<mpitrain::collectives::GradientReducer> reducer_;  // of the tensors and the loss
 };
 
 }  // namespace char_lm

@@ -6,6 +6,7 @@
 #include <exception>
 #include <iterator>
 
+#include "collectives_bench.hpp"
 #include "launch_bench.hpp"
 
 // mpitrain-bench VERB [options]: what `mpitrain bench` becomes.
@@ -13,11 +14,14 @@ namespace mpitrain::bench {
 namespace {
 
 constexpr std::string_view usage =
-    "Usage: mpitrain bench launch [options]\n\n"
+    "Usage: mpitrain bench launch|allreduce [options]\n\n"
     "Measures this machine and build.\n\n"
-    "  launch      what mpitrain run adds to the time that bare mpirun takes\n\n"
-    "Example:\n  mpitrain bench launch\n\n"
-    "'mpitrain bench launch --help' tells more.\n";
+    "  launch      what mpitrain run adds to the time that bare mpirun takes\n"
+    "  allreduce   a collective beside MPI's own; also reduce, broadcast, reduce_scatter,\n"
+    "              allgather, all_to_all\n"
+    "  overlap     how much of reducing gradients hides behind computation\n\n"
+    "Examples:\n  mpitrain bench launch\n  mpitrain bench allreduce -n 2 --end 64MiB\n\n"
+    "'mpitrain bench launch --help' and 'mpitrain bench allreduce --help' tell more.\n";
 
 EnvironmentMap read_environment() {
     EnvironmentMap environment;
@@ -32,7 +36,7 @@ EnvironmentMap read_environment() {
 }
 
 Error unknown_verb(std::string_view verb) {
-    constexpr std::string_view later[] = {"allreduce", "checkpoint", "schedule"};
+    constexpr std::string_view later[] = {"checkpoint", "schedule"};
     if (verb.empty()) {
         return Error(ErrorCode::invalid_argument, "no benchmark named")
             .mend("try mpitrain bench launch");
@@ -40,7 +44,7 @@ Error unknown_verb(std::string_view verb) {
     if (std::ranges::find(later, verb) != std::end(later)) {
         return Error(ErrorCode::invalid_argument,
                      fmt::format("bench {} is not in this build", verb))
-            .mend("this version has mpitrain bench launch");
+            .mend("this version has mpitrain bench launch and allreduce");
     }
     return Error(ErrorCode::invalid_argument, fmt::format("unknown benchmark '{}'", verb))
         .mend("try mpitrain bench launch");
@@ -57,6 +61,9 @@ int run(std::span<const std::string> words) {
     if (verb == "--help" || verb == "-h" || verb == "help") {
         terminal.print(usage);
         return terminal.close() ? 0 : 125;
+    }
+    if (is_collective(verb)) {
+        return bench_collectives(words, terminal);
     }
     terminal.fail(unknown_verb(verb));
     return 2;

@@ -47,10 +47,14 @@ constinit const Command ckpt_command{
 constinit const Command bench_command{
     .name = "bench",
     .summary = "measure this system: launch, allreduce, checkpoint, schedule",
-    .usage = "launch|allreduce|checkpoint|schedule [options]",
+    .usage =
+        "launch|allreduce|reduce|broadcast|reduce_scatter|allgather|all_to_all|overlap|checkpoint|"
+        "schedule [options]",
     .description = "Measures this machine and build. 'mpitrain bench --help' tells more.",
     .example = "mpitrain bench launch",
-    .verbs = "launch|allreduce|checkpoint|schedule",
+    .verbs =
+        "launch|allreduce|reduce|broadcast|reduce_scatter|allgather|all_to_all|overlap|checkpoint|"
+        "schedule",
     .passes_words = true,
     .run = run_bench,
 };

@@ -29,6 +29,9 @@ struct CommunicatorOptions {
     ReductionOrder order = ReductionOrder::rank_tree;
     // The longest any one call may wait for the other ranks.
     Nanoseconds deadline = std::chrono::minutes(10);
+    // Whether ranks of one node may use memory that they share; without it, and where one of them
+    // cannot, all goes through MPI. Backend mpi.
+    bool shared_memory = true;
 };
 
 class Backend;  // internal: one per library below
@@ -71,7 +74,7 @@ class Communicator {
     // `recv` is not used), or the r-th of size() equal parts to rank r (send.count = size() *
     // recv.count). `recv` may be `send`, for reduce_scatter only where it is apart.
     // Cost of rank_tree: as many bytes as a bandwidth-optimal all-reduce, and up to 8 MiB of
-    // memory.
+    // memory, apart from what a node's ranks share (1 MiB each, 3 MiB where they share cores).
     Result<void> allreduce(ConstBuffer send, Buffer recv, ReduceOp op);
     Result<void> allreduce(Buffer data, ReduceOp op) { return allreduce(data, data, op); }
     Result<void> reduce(ConstBuffer send, Buffer recv, ReduceOp op, int root);
@@ -101,8 +104,8 @@ class Communicator {
     Result<std::optional<Communicator>> split(std::optional<int> color, int key);
 
     // Gives up at once and alone, without waiting: calls fail from now on, and those of the other
-    // ranks end with unavailable (nccl) or at their deadline (mpi). Use when this rank cannot go
-    // on.
+    // ranks end with unavailable (nccl, and mpi on the same node) or at their deadline. Use when
+    // this rank cannot go on.
     void abort();
 
   private:

@@ -1,0 +1,243 @@
+#include "mpitrain/collectives/gradient_reducer.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "mpi_backend.hpp"
+#include "reducer/background.hpp"
+#include "reducer/buckets.hpp"
+#include "reducer/compress.hpp"
+
+namespace mpitrain::collectives {
+
+class GradientReducer::Inside {
+  public:
+    Inside(Communicator ranks,
+           std::span<const Buffer> gradients,
+           const GradientReducerOptions& options);
+
+    void ready(std::size_t index);
+    Result<void> finish();
+    [[nodiscard]] bool used(std::size_t index) const { return used_[index] != 0; }
+    [[nodiscard]] std::size_t bucket_count() const { return buckets_.size(); }
+
+  private:
+    // All of these run on the background thread, one bucket at a time.
+    Result<void> reduce(std::size_t index);
+    Result<void> reduce_compressed(Buffer values, std::vector<float>& kept);
+    // The bucket's gradients as one piece, from and to the memory they are really in.
+    Buffer collect(const Bucket& bucket);
+    void hand_out(const Bucket& bucket, Buffer collected);
+
+    void release_whole_buckets();
+
+    Communicator ranks_;  // its own, so that the caller's stays free
+    GradientReducerOptions options_;
+    std::vector<Buffer> gradients_;
+    std::vector<Bucket> buckets_;
+    std::vector<std::size_t> bucket_of_;  // by parameter
+    std::vector<std::uint8_t> used_;      // in the last step, by any rank
+    // Of this step.
+    std::vector<std::uint8_t> ready_;
+    std::vector<std::size_t> missing_;  // by bucket: parameters that are not ready
+    std::size_t released_ = 0;          // buckets
+    std::optional<Error> misuse_;
+    // Scratch of the background thread.
+    std::vector<std::byte> collected_;
+    std::vector<std::uint16_t> sent_;
+    std::vector<std::vector<float>> kept_;  // by compression; by bucket
+    Background background_;                 // last: its thread uses all of the above
+};
+
+GradientReducer::Inside::Inside(Communicator ranks,
+                                std::span<const Buffer> gradients,
+                                const GradientReducerOptions& options)
+    : ranks_(std::move(ranks)),
+      options_(options),
+      gradients_(gradients.begin(), gradients.end()),
+      buckets_(make_buckets(gradients, options.bucket_bytes)),
+      bucket_of_(gradients.size()),
+      used_(gradients.size()),
+      ready_(gradients.size()),
+      missing_(buckets_.size()),
+      background_(options.overlap && ranks_.size() > 1,
+                  [this](std::size_t index) { return reduce(index); }) {
+    for (std::size_t b = 0; b < buckets_.size(); ++b) {
+        missing_[b] = buckets_[b].parameters.size();
+        for (const std::size_t p : buckets_[b].parameters) {
+            bucket_of_[p] = b;
+        }
+        const bool keeps = options.compression != Compression::none;
+        kept_.emplace_back(keeps ? buckets_[b].count : 0);
+    }
+}
+
+void GradientReducer::Inside::ready(std::size_t index) {
+    if (index >= gradients_.size() || ready_[index] != 0) {
+        misuse_ =
+            Error(ErrorCode::invalid_argument,
+                  index >= gradients_.size() ? fmt::format("there is no parameter {}", index)
+                                             : fmt::format("parameter {} was ready before", index))
+                .at("ready");
+        return;
+    }
+    ready_[index] = 1;
+    --missing_[bucket_of_[index]];
+    release_whole_buckets();
+}
+
+void GradientReducer::Inside::release_whole_buckets() {
+    const std::size_t before = released_;
+    while (released_ < buckets_.size() && missing_[released_] == 0) {
+        ++released_;
+    }
+    if (released_ > before) {
+        background_.release(released_);
+    }
+}
+
+Result<void> GradientReducer::Inside::finish() {
+    for (std::size_t p = 0; p < gradients_.size(); ++p) {
+        if (ready_[p] == 0 && gradients_[p].count > 0) {
+            std::memset(gradients_[p].data, 0, gradients_[p].bytes());
+        }
+    }
+    std::fill(missing_.begin(), missing_.end(), 0);
+    release_whole_buckets();
+    MPITRAIN_TRY_VOID(background_.wait());
+    // The thread is idle until the next release().
+    MPITRAIN_TRY_VOID(ranks_.allreduce(ready_, used_, ReduceOp::max));
+    std::fill(ready_.begin(), ready_.end(), 0);
+    background_.restart();
+    released_ = 0;
+    for (std::size_t b = 0; b < buckets_.size(); ++b) {
+        missing_[b] = buckets_[b].parameters.size();
+    }
+    if (misuse_) {
+        return *std::exchange(misuse_, std::nullopt);
+    }
+    return {};
+}
+
+Buffer GradientReducer::Inside::collect(const Bucket& bucket) {
+    if (bucket.whole.data != nullptr || bucket.count == 0) {
+        return bucket.whole;
+    }
+    const DataType type = gradients_.front().type;
+    collected_.resize(std::max(collected_.size(), bucket.count * size_bytes(type)));
+    std::byte* to = collected_.data();
+    for (const std::size_t p : bucket.parameters) {
+        const Buffer& gradient = gradients_[p];
+        if (gradient.count > 0) {
+            std::memcpy(to, gradient.data, gradient.bytes());
+        }
+        to += gradient.bytes();
+    }
+    return {collected_.data(), bucket.count, type};
+}
+
+void GradientReducer::Inside::hand_out(const Bucket& bucket, Buffer collected) {
+    if (collected.data == bucket.whole.data) {
+        return;
+    }
+    const auto* from = static_cast<const std::byte*>(collected.data);
+    for (const std::size_t p : bucket.parameters) {
+        const Buffer& gradient = gradients_[p];
+        if (gradient.count > 0) {
+            std::memcpy(gradient.data, from, gradient.bytes());
+        }
+        from += gradient.bytes();
+    }
+}
+
+Result<void> GradientReducer::Inside::reduce(std::size_t index) {
+    const Bucket& bucket = buckets_[index];
+    const Buffer values = collect(bucket);
+    if (options_.compression == Compression::none) {
+        MPITRAIN_TRY_VOID(ranks_.allreduce(values, options_.op));
+    } else {
+        MPITRAIN_TRY_VOID(reduce_compressed(values, kept_[index]));
+    }
+    hand_out(bucket, values);
+    return {};
+}
+
+Result<void> GradientReducer::Inside::reduce_compressed(Buffer values, std::vector<float>& kept) {
+    sent_.resize(std::max(sent_.size(), values.count));
+    auto* value = static_cast<float*>(values.data);
+    compress(value, kept.data(), sent_.data(), values.count, options_.compression);
+    const Buffer sent(sent_.data(), values.count, sent_type(options_.compression));
+    MPITRAIN_TRY_VOID(ranks_.allreduce(sent, options_.op));
+    decompress(sent_.data(), value, values.count, options_.compression);
+    return {};
+}
+
+namespace {
+
+Result<void> check(const Communicator& ranks,
+                   std::span<const Buffer> gradients,
+                   const GradientReducerOptions& options) {
+    const auto wrong = [](std::string_view what) {
+        return Error(ErrorCode::invalid_argument, std::string(what)).at("GradientReducer");
+    };
+    if (gradients.empty()) {
+        return wrong("there are no gradients");
+    }
+    const DataType type = gradients.front().type;
+    const auto fits = [type](const Buffer& gradient) {
+        return gradient.type == type && (gradient.data != nullptr || gradient.count == 0);
+    };
+    if ((type != DataType::f32 && type != DataType::f64) ||
+        !std::all_of(gradients.begin(), gradients.end(), fits)) {
+        return wrong("gradients must be all f32 or all f64, and not null");
+    }
+    if (options.op != ReduceOp::sum && options.op != ReduceOp::avg) {
+        return wrong("the op must be sum or avg");
+    }
+    if (options.compression != Compression::none && type != DataType::f32) {
+        return wrong("only f32 can be compressed");
+    }
+    if (ranks.backend() != BackendKind::mpi) {
+        return Error(ErrorCode::unsupported, "only host memory is served").at("GradientReducer");
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<GradientReducer> GradientReducer::open(Communicator& ranks,
+                                              std::span<const Buffer> gradients,
+                                              const GradientReducerOptions& options) {
+    MPITRAIN_TRY_VOID(check(ranks, gradients, options));
+    MPITRAIN_TRY(auto own, static_cast<MpiBackend&>(backend_of(ranks)).for_background());
+    const auto& beside = static_cast<const MpiBackend&>(*own);
+    if (options.overlap && ranks.size() > 1 && !beside.may_run_beside_others()) {
+        return Error(ErrorCode::unsupported,
+                     "MPI was not started for calls from several threads at once")
+            .at("GradientReducer")
+            .mend("open the Environment with ThreadUse::any, or set overlap = false");
+    }
+    return GradientReducer(
+        std::make_unique<Inside>(Communicator(std::move(own)), gradients, options));
+}
+
+GradientReducer::GradientReducer(std::unique_ptr<Inside> inside) : inside_(std::move(inside)) {}
+GradientReducer::GradientReducer(GradientReducer&&) noexcept = default;
+GradientReducer::~GradientReducer() = default;
+
+void GradientReducer::ready(std::size_t index) {
+    inside_->ready(index);
+}
+Result<void> GradientReducer::finish() {
+    return inside_->finish();
+}
+bool GradientReducer::used(std::size_t index) const {
+    return inside_->used(index);
+}
+std::size_t GradientReducer::bucket_count() const {
+    return inside_->bucket_count();
+}
+
+}  // namespace mpitrain::collectives
