@@ -60,6 +60,7 @@ class PosixCheckpointer final : public Checkpointer {
           world_{*files_,
                  *container_,
                  peers,
+                 staging_,
                  [] { return std::chrono::system_clock::now(); },
                  fresh_token,
                  this_process(std::move(job), attempt),
@@ -145,6 +146,7 @@ class PosixCheckpointer final : public Checkpointer {
 
     std::unique_ptr<FileSystem> files_;
     std::unique_ptr<Container> container_;
+    Staging staging_;
     Surroundings world_;
     StoreOptions options_;
     std::unique_ptr<Saver> saver_;

@@ -1,6 +1,8 @@
 #include "mpitrain/checkpoint/mpi_peers.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 #include <limits>
 #include <thread>
 #include <utility>
@@ -41,12 +43,18 @@ class MpiPeers final : public Peers {
     }
 
   private:
+    // A short message and its length: most are short, so that one round is enough.
+    struct Slot {
+        std::int32_t length = 0;
+        std::array<char, 508> text{};
+    };
     // What a collective reads and writes. After a deadline MPI may still touch it, so it is kept
     // for the life of the process.
     struct Transfer {
         std::string mine;
-        int my_length = 0;
-        std::vector<int> lengths;
+        Slot slot;
+        std::vector<Slot> slots;
+        std::vector<int> lengths;  // of the long messages; 0 for the short ones
         std::vector<int> offsets;
         std::string all;
     };
@@ -66,64 +74,90 @@ class MpiPeers final : public Peers {
 
     Result<std::vector<std::string>> gather(Transfer& transfer, Clock::time_point until) {
         const auto ranks = static_cast<std::size_t>(size_);
-        transfer.my_length = static_cast<int>(transfer.mine.size());
-        transfer.lengths.resize(ranks);
+        transfer.slot.length = static_cast<std::int32_t>(transfer.mine.size());
+        transfer.mine.copy(transfer.slot.text.data(), transfer.slot.text.size());
+        transfer.slots.resize(ranks);
         MPI_Request request = MPI_REQUEST_NULL;
-        MPITRAIN_TRY_VOID(mpi_done(MPI_Iallgather(&transfer.my_length,
-                                                  1,
-                                                  MPI_INT,
-                                                  transfer.lengths.data(),
-                                                  1,
-                                                  MPI_INT,
+        MPITRAIN_TRY_VOID(mpi_done(MPI_Iallgather(&transfer.slot,
+                                                  sizeof(Slot),
+                                                  MPI_BYTE,
+                                                  transfer.slots.data(),
+                                                  sizeof(Slot),
+                                                  MPI_BYTE,
                                                   comm_,
                                                   &request),
-                                   "exchange lengths"));
-        MPITRAIN_TRY_VOID(wait(request, until));
-        std::int64_t total = 0;
-        for (const int length : transfer.lengths) {
-            transfer.offsets.push_back(static_cast<int>(total));
-            total += length;
-        }
-        if (total > std::numeric_limits<int>::max()) {
-            return Error(ErrorCode::unsupported, "too many tensors to describe in one exchange");
-        }
-        transfer.all.resize(static_cast<std::size_t>(total));
-        MPITRAIN_TRY_VOID(mpi_done(MPI_Iallgatherv(transfer.mine.data(),
-                                                   transfer.my_length,
-                                                   MPI_BYTE,
-                                                   transfer.all.data(),
-                                                   transfer.lengths.data(),
-                                                   transfer.offsets.data(),
-                                                   MPI_BYTE,
-                                                   comm_,
-                                                   &request),
                                    "exchange messages"));
         MPITRAIN_TRY_VOID(wait(request, until));
+        MPITRAIN_TRY_VOID(gather_long(transfer, until));
         std::vector<std::string> words;
         for (std::size_t rank = 0; rank < ranks; ++rank) {
-            words.push_back(transfer.all.substr(static_cast<std::size_t>(transfer.offsets[rank]),
-                                                static_cast<std::size_t>(transfer.lengths[rank])));
+            const Slot& slot = transfer.slots[rank];
+            words.push_back(
+                is_long(slot)
+                    ? transfer.all.substr(static_cast<std::size_t>(transfer.offsets[rank]),
+                                          static_cast<std::size_t>(slot.length))
+                    : std::string(slot.text.data(), static_cast<std::size_t>(slot.length)));
         }
         return words;
+    }
+
+    static bool is_long(const Slot& slot) {
+        return static_cast<std::size_t>(slot.length) > slot.text.size();
+    }
+
+    // A second round for the messages that are longer than a slot, if there are any.
+    Result<void> gather_long(Transfer& transfer, Clock::time_point until) {
+        std::int64_t total = 0;
+        for (const Slot& slot : transfer.slots) {
+            transfer.lengths.push_back(is_long(slot) ? slot.length : 0);
+            transfer.offsets.push_back(static_cast<int>(total));
+            total += transfer.lengths.back();
+            if (total > std::numeric_limits<int>::max()) {
+                return Error(ErrorCode::unsupported,
+                             "too many tensors to describe in one exchange");
+            }
+        }
+        if (total == 0) {
+            return {};
+        }
+        transfer.all.resize(static_cast<std::size_t>(total));
+        MPI_Request request = MPI_REQUEST_NULL;
+        MPITRAIN_TRY_VOID(
+            mpi_done(MPI_Iallgatherv(transfer.mine.data(),
+                                     transfer.lengths[static_cast<std::size_t>(rank_)],
+                                     MPI_BYTE,
+                                     transfer.all.data(),
+                                     transfer.lengths.data(),
+                                     transfer.offsets.data(),
+                                     MPI_BYTE,
+                                     comm_,
+                                     &request),
+                     "exchange long messages"));
+        return wait(request, until);
     }
 
     // Polls, first eagerly, then ever more seldom: the wait may be for another rank's disk, and its
     // core may be this one.
     static Result<void> wait(MPI_Request& request, Clock::time_point until) {
-        constexpr std::chrono::microseconds pause_max(1000);
+        constexpr std::chrono::microseconds pause_max(500);
+        constexpr int eager_polls = 40;
         std::chrono::microseconds pause(0);
-        for (;;) {
+        for (int poll = 0;; ++poll) {
             int done = 0;
             MPITRAIN_TRY_VOID(mpi_done(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "exchange"));
             if (done != 0) {
                 return {};
             }
+            if (poll < eager_polls) {
+                std::this_thread::yield();
+                continue;
+            }
             if (Clock::now() >= until) {
                 return Error(ErrorCode::deadline_exceeded, "not every rank came in time")
                     .mend("a rank has ended, or its disk is stuck");
             }
+            pause = std::min(pause_max, pause + std::chrono::microseconds(10));
             std::this_thread::sleep_for(pause);
-            pause = std::min(pause_max, pause + std::chrono::microseconds(20));
         }
     }
 

@@ -78,7 +78,6 @@ class StoreSaver final : public Saver {
     Surroundings world_;
     StoreOptions options_;
     Lease lease_;
-    Staging staging_;
     std::unique_ptr<Prepared> prepared_;
     bool leftovers_removed_ = false;
 };
@@ -166,7 +165,7 @@ Result<std::string> StoreSaver::write_mine(const SaveInput& input, const std::st
                              *prepared_->image,
                              {input.tensors, input.blobs},
                              default_block_bytes,
-                             staging_));
+                             world_.staging));
     return encode(ShardReport{std::move(file), prepared_->image->dataset_offsets});
 }
 

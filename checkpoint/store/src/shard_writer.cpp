@@ -1,6 +1,7 @@
 #include "shard_writer.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <vector>
 
@@ -37,34 +38,6 @@ std::vector<Segment> segments_of(const ShardPlan& plan,
     return segments;
 }
 
-// Fills `window`, which begins at `offset` of the file, from the segments; `cursor` is the first
-// segment that may still matter, for windows come in order.
-void assemble(const std::vector<Segment>& segments,
-              std::size_t& cursor,
-              std::uint64_t offset,
-              std::span<std::byte> window) {
-    const std::uint64_t end = offset + window.size();
-    std::uint64_t at = offset;
-    while (at < end) {
-        while (cursor < segments.size() && segments[cursor].end() <= at) {
-            ++cursor;
-        }
-        const bool covered = cursor < segments.size() && segments[cursor].offset <= at;
-        std::byte* to = window.data() + (at - offset);
-        if (covered) {
-            const Segment& segment = segments[cursor];
-            const std::uint64_t count = std::min(segment.end(), end) - at;
-            std::memcpy(to, segment.bytes.data() + (at - segment.offset), count);
-            at += count;
-        } else {
-            const std::uint64_t next =
-                cursor < segments.size() ? std::min(segments[cursor].offset, end) : end;
-            std::memset(to, 0, next - at);
-            at = next;
-        }
-    }
-}
-
 std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
     return (value + unit - 1) / unit * unit;
 }
@@ -88,6 +61,88 @@ class Table {
     std::span<std::byte> bytes_;
 };
 
+// A part of the file that is written by one request.
+struct Window {
+    std::uint64_t offset = 0;
+    std::uint64_t size_bytes = 0;
+};
+
+// Small ones first, so that the disk need not wait long for the first of them.
+std::vector<Window> windows_of(std::uint64_t size_bytes) {
+    constexpr std::uint64_t smallest = 1024 * 1024;
+    std::vector<Window> windows;
+    std::uint64_t length = smallest;
+    for (std::uint64_t at = 0; at < size_bytes;) {
+        windows.push_back({at, std::min(length, size_bytes - at)});
+        at += windows.back().size_bytes;
+        length = std::min<std::uint64_t>(2 * length, Staging::buffer_bytes);
+    }
+    return windows;
+}
+
+// Puts the bytes of windows, which come in order, together, and sums them.
+class Filler {
+  public:
+    Filler(const std::vector<Segment>& segments, std::uint64_t file_bytes, Table& table)
+        : segments_(segments), file_bytes_(file_bytes), table_(table) {}
+
+    void fill(std::uint64_t offset, std::span<std::byte> window) {
+        // Summed while still in the cache: the memory's speed is what there is least of.
+        for (std::size_t at = 0; at < window.size(); at += stride) {
+            fill_stride(offset + at, window.subspan(at, std::min(stride, window.size() - at)));
+        }
+    }
+
+  private:
+    // Three blocks are summed at once.
+    static constexpr std::size_t stride = std::size_t{6} * default_block_bytes;
+    static constexpr std::size_t blocks_max = stride / default_block_bytes;
+
+    void fill_stride(std::uint64_t offset, std::span<std::byte> part) {
+        assemble(offset, part);
+        if (offset >= file_bytes_) {
+            return;
+        }
+        const auto in_file = part.first(std::min<std::uint64_t>(part.size(), file_bytes_ - offset));
+        std::array<std::uint32_t, blocks_max> sums{};
+        const auto used =
+            std::span(sums).first((in_file.size() + default_block_bytes - 1) / default_block_bytes);
+        crc32c_of_blocks(in_file, default_block_bytes, used);
+        table_.set(offset / default_block_bytes, used);
+    }
+
+    void assemble(std::uint64_t offset, std::span<std::byte> window);
+
+    const std::vector<Segment>& segments_;
+    std::uint64_t file_bytes_;
+    Table& table_;
+    std::size_t cursor_ = 0;  // the first segment that may still matter
+};
+
+// Fills `window`, which begins at `offset` of the file, from the segments.
+void Filler::assemble(std::uint64_t offset, std::span<std::byte> window) {
+    const std::uint64_t end = offset + window.size();
+    std::uint64_t at = offset;
+    while (at < end) {
+        while (cursor_ < segments_.size() && segments_[cursor_].end() <= at) {
+            ++cursor_;
+        }
+        const bool covered = cursor_ < segments_.size() && segments_[cursor_].offset <= at;
+        std::byte* to = window.data() + (at - offset);
+        if (covered) {
+            const Segment& segment = segments_[cursor_];
+            const std::uint64_t count = std::min(segment.end(), end) - at;
+            std::memcpy(to, segment.bytes.data() + (at - segment.offset), count);
+            at += count;
+        } else {
+            const std::uint64_t next =
+                cursor_ < segments_.size() ? std::min(segments_[cursor_].offset, end) : end;
+            std::memset(to, 0, next - at);
+            at = next;
+        }
+    }
+}
+
 }  // namespace
 
 Result<ShardFile> write_shard(FileSystem& files,
@@ -104,28 +159,16 @@ Result<ShardFile> write_shard(FileSystem& files,
     MPITRAIN_TRY_VOID(file->allocate(padded));
     const std::vector<Segment> segments = segments_of(plan, image, sources);
     Table table(image.table_bytes);
-    std::vector<std::uint32_t> sums(Staging::buffer_bytes / block_bytes);
-    std::size_t cursor = 0;
-    const auto window_bytes = [&](std::size_t item) {
-        return std::min<std::uint64_t>(Staging::buffer_bytes,
-                                       padded - item * Staging::buffer_bytes);
-    };
+    const std::vector<Window> windows = windows_of(padded);
+    Filler filler(segments, image.size_bytes, table);
     const auto fill = [&](std::size_t item, std::span<std::byte> buffer) -> Result<void> {
-        const std::uint64_t offset = item * Staging::buffer_bytes;
-        const auto window = buffer.first(window_bytes(item));
-        assemble(segments, cursor, offset, window);
-        const auto in_file =
-            window.first(std::min<std::uint64_t>(window.size(), image.size_bytes - offset));
-        const auto part = std::span(sums).first((in_file.size() + block_bytes - 1) / block_bytes);
-        crc32c_of_blocks(in_file, block_bytes, part);
-        table.set(offset / block_bytes, part);
+        filler.fill(windows[item].offset, buffer.first(windows[item].size_bytes));
         return {};
     };
     const auto write = [&](std::size_t item, std::span<std::byte> buffer) -> Result<void> {
-        return file->write(item * Staging::buffer_bytes, buffer.first(window_bytes(item)));
+        return file->write(windows[item].offset, buffer.first(windows[item].size_bytes));
     };
-    const std::size_t windows = (padded + Staging::buffer_bytes - 1) / Staging::buffer_bytes;
-    MPITRAIN_TRY_VOID(Pipeline(staging).run(windows, fill, write));
+    MPITRAIN_TRY_VOID(Pipeline(staging).run(windows.size(), {1, fill}, {2, write}));
     MPITRAIN_TRY_VOID(file->write(image.table_offset, table.bytes()));
     if (padded != image.size_bytes) {
         MPITRAIN_TRY_VOID(file->truncate(image.size_bytes));

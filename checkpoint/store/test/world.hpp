@@ -152,6 +152,7 @@ class World {
         meeting_ = std::make_shared<Meeting>(size);
         for (int rank = 0; rank < size; ++rank) {
             files_.push_back(disk.mount([meeting = meeting_] { meeting->leave(); }));
+            staging_.push_back(std::make_unique<Staging>());
             peers_.push_back(std::make_unique<ThreadPeer>(*meeting_, rank, size));
             savers_.push_back(make_saver(surroundings(rank), options_));
         }
@@ -202,6 +203,7 @@ class World {
         return {*files_[at],
                 *container_,
                 *peers_[at],
+                *staging_[at],
                 [] { return std::chrono::system_clock::time_point(); },
                 [] { return "t" + std::to_string(++tokens()); },
                 {.job = "",
@@ -255,6 +257,7 @@ class World {
     std::shared_ptr<Meeting> meeting_;
     std::vector<std::unique_ptr<FileSystem>> files_;
     std::vector<std::unique_ptr<ThreadPeer>> peers_;
+    std::vector<std::unique_ptr<Staging>> staging_;
     std::vector<std::unique_ptr<Saver>> savers_;
 };
 

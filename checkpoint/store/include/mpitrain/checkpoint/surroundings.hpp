@@ -7,6 +7,7 @@
 #include "mpitrain/checkpoint/container.hpp"
 #include "mpitrain/checkpoint/lease.hpp"
 #include "mpitrain/checkpoint/peers.hpp"
+#include "mpitrain/checkpoint/staging.hpp"
 #include "mpitrain/seam/file_system.hpp"
 
 namespace mpitrain::checkpoint {
@@ -17,6 +18,7 @@ struct Surroundings {
     FileSystem& files;
     Container& container;
     Peers& peers;
+    const Staging& staging;  // one save or load at a time uses it
     std::function<std::chrono::system_clock::time_point()> now;
     std::function<std::string()> fresh_token;  // unique in all the world: hex digits
     WriterIdentity self;
