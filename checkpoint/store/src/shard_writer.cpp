@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
+#include <thread>
 #include <vector>
 
 #include "mpitrain/base/assert.hpp"
@@ -11,32 +13,6 @@
 
 namespace mpitrain::checkpoint {
 namespace {
-
-// Bytes in memory that have a place in the file.
-struct Segment {
-    std::uint64_t offset = 0;
-    std::span<const std::byte> bytes;
-    [[nodiscard]] std::uint64_t end() const { return offset + bytes.size(); }
-};
-
-// All of the file but the table, by offset. What no segment covers is zero.
-std::vector<Segment> segments_of(const ShardPlan& plan,
-                                 const ShardImage& image,
-                                 const Sources& sources) {
-    std::vector<Segment> segments;
-    for (const Extent& extent : image.metadata) {
-        segments.push_back({extent.offset, extent.bytes});
-    }
-    for (const Piece& piece : plan.pieces) {
-        const std::byte* base = (piece.of_blob ? sources.blobs : sources.tensors)[piece.source];
-        segments.push_back({image.dataset_offsets[piece.dataset] + piece.dataset_offset,
-                            {base + piece.source_offset, piece.size_bytes}});
-    }
-    std::sort(segments.begin(), segments.end(), [](const Segment& a, const Segment& b) {
-        return a.offset < b.offset;
-    });
-    return segments;
-}
 
 std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
     return (value + unit - 1) / unit * unit;
@@ -51,7 +27,7 @@ class Table {
         const std::uintptr_t aligned = round_up(address, File::direct_alignment);
         bytes_ = {memory_.data() + (aligned - address), static_cast<std::size_t>(size_bytes)};
     }
-    [[nodiscard]] std::span<std::byte> bytes() const { return bytes_; }
+    [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
     void set(std::size_t first, std::span<const std::uint32_t> sums) {
         std::memcpy(bytes_.data() + first * sizeof(std::uint32_t), sums.data(), sums.size_bytes());
     }
@@ -143,7 +119,59 @@ void Filler::assemble(std::uint64_t offset, std::span<std::byte> window) {
     }
 }
 
+// Waits until writing so many bytes was not too fast.
+void keep_pace(const Pace& pace,
+               std::uint64_t written,
+               std::chrono::steady_clock::time_point since) {
+    using Seconds = std::chrono::duration<double>;
+    constexpr std::chrono::milliseconds nap(5);
+    while (pace.bytes_per_second > 0 && !pace.hurry) {
+        const Seconds due(static_cast<double>(written) /
+                          static_cast<double>(pace.bytes_per_second));
+        const Seconds left = due - (std::chrono::steady_clock::now() - since);
+        if (left.count() <= 0) {
+            return;
+        }
+        std::this_thread::sleep_for(std::min<Seconds>(left, nap));
+    }
+}
+
+// The table, the file's right length, and its durability.
+Result<ShardFile> finish(File& file,
+                         const std::string& path,
+                         const ShardImage& image,
+                         const Table& table) {
+    MPITRAIN_TRY_VOID(file.write(image.table_offset, table.bytes()));
+    if (image.size_bytes % File::direct_alignment != 0) {
+        MPITRAIN_TRY_VOID(file.truncate(image.size_bytes));
+    }
+    MPITRAIN_TRY_VOID(file.sync());
+    return ShardFile{base_name(path),
+                     image.size_bytes,
+                     image.table_offset,
+                     image.table_bytes,
+                     crc32c(table.bytes())};
+}
+
 }  // namespace
+
+std::vector<Segment> segments_of(const ShardPlan& plan,
+                                 const ShardImage& image,
+                                 const Sources& sources) {
+    std::vector<Segment> segments;
+    for (const Extent& extent : image.metadata) {
+        segments.push_back({extent.offset, extent.bytes});
+    }
+    for (const Piece& piece : plan.pieces) {
+        const std::byte* base = (piece.of_blob ? sources.blobs : sources.tensors)[piece.source];
+        segments.push_back({image.dataset_offsets[piece.dataset] + piece.dataset_offset,
+                            {base + piece.source_offset, piece.size_bytes}});
+    }
+    std::sort(segments.begin(), segments.end(), [](const Segment& a, const Segment& b) {
+        return a.offset < b.offset;
+    });
+    return segments;
+}
 
 Result<ShardFile> write_shard(FileSystem& files,
                               const std::string& path,
@@ -169,16 +197,32 @@ Result<ShardFile> write_shard(FileSystem& files,
         return file->write(windows[item].offset, buffer.first(windows[item].size_bytes));
     };
     MPITRAIN_TRY_VOID(Pipeline(staging).run(windows.size(), {1, fill}, {2, write}));
-    MPITRAIN_TRY_VOID(file->write(image.table_offset, table.bytes()));
-    if (padded != image.size_bytes) {
-        MPITRAIN_TRY_VOID(file->truncate(image.size_bytes));
+    return finish(*file, path, image, table);
+}
+
+Result<ShardFile> write_shard_image(FileSystem& files,
+                                    const std::string& path,
+                                    const ShardImage& image,
+                                    std::span<const std::byte> whole,
+                                    const Pace& pace) {
+    MPITRAIN_TRY(const auto file, files.open(path, {.mode = OpenMode::create, .direct = true}));
+    MPITRAIN_TRY_VOID(file->allocate(whole.size()));
+    Table table(image.table_bytes);
+    std::vector<std::uint32_t> sums(Staging::buffer_bytes / default_block_bytes);
+    const auto since = std::chrono::steady_clock::now();
+    for (std::uint64_t at = 0; at < whole.size(); at += Staging::buffer_bytes) {
+        const auto window =
+            whole.subspan(at, std::min<std::uint64_t>(Staging::buffer_bytes, whole.size() - at));
+        const auto in_file =
+            window.first(std::min<std::uint64_t>(window.size(), image.size_bytes - at));
+        const auto used =
+            std::span(sums).first((in_file.size() + default_block_bytes - 1) / default_block_bytes);
+        crc32c_of_blocks(in_file, default_block_bytes, used);
+        table.set(at / default_block_bytes, used);
+        MPITRAIN_TRY_VOID(file->write(at, window));
+        keep_pace(pace, at + window.size(), since);
     }
-    MPITRAIN_TRY_VOID(file->sync());
-    return ShardFile{base_name(path),
-                     image.size_bytes,
-                     image.table_offset,
-                     image.table_bytes,
-                     crc32c(table.bytes())};
+    return finish(*file, path, image, table);
 }
 
 }  // namespace mpitrain::checkpoint

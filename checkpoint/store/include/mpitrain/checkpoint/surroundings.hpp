@@ -7,6 +7,7 @@
 #include "mpitrain/checkpoint/container.hpp"
 #include "mpitrain/checkpoint/lease.hpp"
 #include "mpitrain/checkpoint/peers.hpp"
+#include "mpitrain/checkpoint/retention.hpp"
 #include "mpitrain/checkpoint/staging.hpp"
 #include "mpitrain/seam/file_system.hpp"
 
@@ -28,9 +29,10 @@ struct Surroundings {
 struct StoreOptions {
     std::string directory{};
     std::string model{};
-    std::uint32_t keep_last = 3;
+    Retention keep{};
     std::chrono::milliseconds deadline = std::chrono::minutes(10);
     bool hdf5_view = true;
+    std::uint64_t background_bytes_per_second = 0;  // of a save behind the training; 0: no limit
 };
 
 }  // namespace mpitrain::checkpoint
