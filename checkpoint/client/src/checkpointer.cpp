@@ -60,20 +60,27 @@ class PosixCheckpointer final : public Checkpointer {
           world_{*files_,
                  *container_,
                  peers,
+                 staging_,
                  [] { return std::chrono::system_clock::now(); },
                  fresh_token,
                  this_process(std::move(job), attempt),
                  is_known_dead},
           options_{std::move(options.directory),
                    std::move(options.model),
-                   options.keep_last,
+                   {options.keep_last, options.keep_every, options.keep_interval},
                    options.deadline,
-                   options.hdf5_view},
+                   options.hdf5_view,
+                   options.async_bytes_per_second},
           saver_(make_saver(world_, options_)) {}
     PosixCheckpointer(const PosixCheckpointer&) = delete;
     PosixCheckpointer& operator=(const PosixCheckpointer&) = delete;
     // A lease that cannot be given back is taken over from the dead process.
-    ~PosixCheckpointer() override { static_cast<void>(saver_->release()); }
+    ~PosixCheckpointer() override {
+        constexpr std::chrono::milliseconds patience = std::chrono::minutes(1);
+        if (saver_->settle(std::min(options_.deadline, patience))) {
+            static_cast<void>(saver_->release());
+        }
+    }
 
     // Each rank, for each may be on another machine; on a shared one, all but one find it there.
     Result<void> prepare() { return make_directories(*files_, options_.directory); }
@@ -81,26 +88,36 @@ class PosixCheckpointer final : public Checkpointer {
     Result<Commit> save(std::uint64_t step,
                         std::span<const SaveTensor> tensors,
                         const SaveExtras& extras) override {
-        SaveInput input{.step = step,
-                        .contribution = {},
-                        .tensors = {},
-                        .blobs = {},
-                        .attributes = extras.attributes};
-        for (const SaveTensor& tensor : tensors) {
-            input.contribution.tensors.push_back(tensor.spec);
-            input.tensors.push_back(static_cast<const std::byte*>(tensor.data));
+        MPITRAIN_TRY(Committed committed, saver_->save(input_of(step, tensors, extras)));
+        return commit_of(std::move(committed));
+    }
+
+    Result<bool> save_async(std::uint64_t step,
+                            std::span<const SaveTensor> tensors,
+                            const SaveExtras& extras) override {
+        return saver_->start(input_of(step, tensors, extras));
+    }
+
+    std::optional<Result<Commit>> poll() override {
+        auto outcome = saver_->poll();
+        if (!outcome) {
+            return std::nullopt;
         }
-        for (const Blob& blob : extras.blobs) {
-            input.contribution.blobs.push_back(
-                {blob.name, blob.scope == Blob::Scope::global, blob.bytes.size()});
-            input.blobs.push_back(blob.bytes.data());
-        }
-        MPITRAIN_TRY(Committed committed, saver_->save(input));
-        return Commit{
-            step, std::move(committed.path), committed.size_bytes, std::move(committed.warnings)};
+        return *outcome ? Result<Commit>(commit_of(**std::move(outcome)))
+                        : Result<Commit>(outcome->error());
+    }
+
+    Result<void> wait(std::chrono::milliseconds deadline) override {
+        return saver_->settle(deadline);
+    }
+
+    [[nodiscard]] std::optional<std::chrono::milliseconds> estimate(
+        std::span<const SaveTensor> tensors, const SaveExtras& extras) const override {
+        return saver_->estimate(input_of(0, tensors, extras).contribution);
     }
 
     Result<std::optional<Restored>> load_latest(std::span<const LoadTensor> tensors) override {
+        MPITRAIN_TRY_VOID(saver_->settle(options_.deadline));
         const Wanted wanted(tensors);
         MPITRAIN_TRY(auto loaded, load_newest(world_, options_, wanted.specs, wanted.targets));
         if (!loaded) {
@@ -110,6 +127,7 @@ class PosixCheckpointer final : public Checkpointer {
     }
 
     Result<Restored> load(const std::string& path, std::span<const LoadTensor> tensors) override {
+        MPITRAIN_TRY_VOID(saver_->settle(options_.deadline));
         const Wanted wanted(tensors);
         MPITRAIN_TRY(Loaded loaded,
                      load_commit(world_, options_, path, wanted.specs, wanted.targets));
@@ -128,6 +146,34 @@ class PosixCheckpointer final : public Checkpointer {
         std::vector<std::byte*> targets;
     };
 
+    static SaveInput input_of(std::uint64_t step,
+                              std::span<const SaveTensor> tensors,
+                              const SaveExtras& extras) {
+        SaveInput input{.step = step,
+                        .contribution = {},
+                        .tensors = {},
+                        .blobs = {},
+                        .attributes = extras.attributes,
+                        .time_left = extras.time_left};
+        for (const SaveTensor& tensor : tensors) {
+            input.contribution.tensors.push_back(tensor.spec);
+            input.tensors.push_back(static_cast<const std::byte*>(tensor.data));
+        }
+        for (const Blob& blob : extras.blobs) {
+            input.contribution.blobs.push_back(
+                {blob.name, blob.scope == Blob::Scope::global, blob.bytes.size()});
+            input.blobs.push_back(blob.bytes.data());
+        }
+        return input;
+    }
+
+    static Commit commit_of(Committed committed) {
+        return {committed.step,
+                std::move(committed.path),
+                committed.size_bytes,
+                std::move(committed.warnings)};
+    }
+
     static Restored restored_from(Loaded loaded) {
         Restored restored{.step = loaded.manifest.step,
                           .path = std::move(loaded.path),
@@ -145,6 +191,7 @@ class PosixCheckpointer final : public Checkpointer {
 
     std::unique_ptr<FileSystem> files_;
     std::unique_ptr<Container> container_;
+    Staging staging_;
     Surroundings world_;
     StoreOptions options_;
     std::unique_ptr<Saver> saver_;

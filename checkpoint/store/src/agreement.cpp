@@ -10,16 +10,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-// 'k' and the word, or 'e' and the error.
-std::string encode(const Result<std::string>& mine) {
-    if (mine) {
-        return "k" + *mine;
-    }
-    const Error& error = mine.error();
-    const Json json = {static_cast<int>(error.code()), error.what(), error.where(), error.mend()};
-    return "e" + json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 Error decode_error(std::string_view text, std::size_t rank) {
     const auto json = Json::parse(text, nullptr, false);
     if (!json.is_array() || json.size() != 4) {
@@ -34,28 +24,44 @@ Error decode_error(std::string_view text, std::size_t rank) {
 
 }  // namespace
 
+// 'k' and the word, or 'e' and the error.
+std::string encode_word(const Result<std::string>& mine) {
+    if (mine) {
+        return "k" + *mine;
+    }
+    const Error& error = mine.error();
+    const Json json = {static_cast<int>(error.code()), error.what(), error.where(), error.mend()};
+    return "e" + json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Agreement read_words(const std::vector<std::string>& told,
+                     const Result<std::string>& mine,
+                     int rank) {
+    Agreement agreement;
+    for (std::size_t i = 0; i < told.size(); ++i) {
+        const std::string& word = told[i];
+        if (word.starts_with('k')) {
+            agreement.words.push_back(word.substr(1));
+        } else if (!mine && i == static_cast<std::size_t>(rank)) {
+            agreement.mine = agreement.failures.size();
+            agreement.failures.push_back(mine.error());
+        } else {
+            agreement.failures.push_back(decode_error(std::string_view(word).substr(1), i));
+        }
+    }
+    return agreement;
+}
+
 Result<Agreement> agree(Peers& peers,
                         const Result<std::string>& mine,
                         std::chrono::milliseconds deadline,
                         std::string_view phase) {
-    auto told = peers.exchange(encode(mine), deadline);
+    auto told = peers.exchange(encode_word(mine), deadline);
     if (!told) {
         // A rank that has failed itself says why rather than that the others did not wait.
         return mine ? Error(std::move(told).error()).at(phase) : Error(mine.error());
     }
-    Agreement agreement;
-    for (std::size_t rank = 0; rank < told->size(); ++rank) {
-        const std::string& word = (*told)[rank];
-        if (word.starts_with('k')) {
-            agreement.words.push_back(word.substr(1));
-        } else if (!mine && rank == static_cast<std::size_t>(peers.rank())) {
-            agreement.mine = agreement.failures.size();
-            agreement.failures.push_back(mine.error());
-        } else {
-            agreement.failures.push_back(decode_error(std::string_view(word).substr(1), rank));
-        }
-    }
-    return agreement;
+    return read_words(*told, mine, peers.rank());
 }
 
 }  // namespace mpitrain::checkpoint

@@ -23,6 +23,12 @@ struct Agreement {
     [[nodiscard]] const Error& failure() const { return failures[mine]; }
 };
 
+// A word or an error on its way to the other ranks, and what all of them add up to.
+std::string encode_word(const Result<std::string>& mine);
+Agreement read_words(const std::vector<std::string>& told,
+                     const Result<std::string>& mine,
+                     int rank);
+
 // Collective. Tells this rank's word, or its error. Errors: deadline_exceeded, unavailable (a rank
 // is gone, and nobody knows what the others know); `phase` says what was being done.
 Result<Agreement> agree(Peers& peers,

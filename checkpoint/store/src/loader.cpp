@@ -113,7 +113,7 @@ class Loading {
                 .at(path)
                 .mend("choose another checkpoint directory");
         }
-        ShardReader reader(world_.files, path, manifest, staging_);
+        ShardReader reader(world_.files, path, manifest, world_.staging);
         auto plan = plan_read(manifest, wanted_.specs);
         if (!plan) {
             return Error(std::move(plan).error()).at(path);
@@ -177,7 +177,6 @@ class Loading {
     Surroundings& world_;
     const StoreOptions& options_;
     Wanted wanted_;
-    Staging staging_;
     bool found_damage_ = false;
 };
 

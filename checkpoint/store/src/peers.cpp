@@ -15,6 +15,18 @@ class SinglePeer final : public Peers {
         all.push_back(std::move(mine));
         return all;
     }
+    Result<void> begin(std::string mine) override {
+        mine_ = std::move(mine);
+        return {};
+    }
+    Result<std::optional<std::vector<std::string>>> poll() override {
+        std::vector<std::string> all;
+        all.push_back(std::move(mine_));
+        return std::optional(std::move(all));
+    }
+
+  private:
+    std::string mine_;
 };
 
 }  // namespace

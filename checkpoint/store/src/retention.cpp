@@ -1,6 +1,7 @@
 #include "mpitrain/checkpoint/retention.hpp"
 
-#include <algorithm>
+#include <optional>
+#include <set>
 
 #include "mpitrain/checkpoint/catalog.hpp"
 #include "mpitrain/checkpoint/names.hpp"
@@ -19,16 +20,49 @@ Result<void> remove_commit(FileSystem& files, const std::string& path, std::stri
     return remove_tree(files, gone);
 }
 
-Result<std::vector<std::string>> keep_newest(FileSystem& files,
-                                             const std::string& directory,
-                                             std::uint32_t keep_last,
-                                             std::uint64_t newest,
-                                             std::string_view token) {
-    MPITRAIN_TRY(const auto commits, list_commits(files, directory));
+namespace {
+
+// The commits that stay for their age, of `commits`, newest first.
+Result<std::set<std::uint64_t>> kept_by_age(FileSystem& files,
+                                            const std::vector<CommitDirectory>& commits,
+                                            std::chrono::seconds interval) {
+    std::set<std::uint64_t> kept;
+    std::optional<std::chrono::system_clock::time_point> before;
+    if (interval.count() == 0) {
+        return kept;
+    }
+    for (auto commit = commits.rbegin(); commit != commits.rend(); ++commit) {
+        const auto status = files.status(join_path(commit->path, manifest_name));
+        if (!status) {
+            continue;  // without a manifest it is no good commit
+        }
+        if (!before || status->modified - *before >= interval) {
+            before = status->modified;
+            kept.insert(commit->step);
+        }
+    }
+    return kept;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> apply_retention(FileSystem& files,
+                                                 const std::string& directory,
+                                                 const Retention& keep,
+                                                 std::uint64_t newest,
+                                                 std::string_view token) {
     std::vector<std::string> removed;
+    if (keep.last == 0) {
+        return removed;
+    }
+    MPITRAIN_TRY(const auto commits, list_commits(files, directory));
+    MPITRAIN_TRY(const auto for_age, kept_by_age(files, commits, keep.interval));
     std::uint32_t kept = 0;
     for (const CommitDirectory& commit : commits) {
-        if (commit.step > newest || kept++ < std::max<std::uint32_t>(keep_last, 1)) {
+        const bool is_kept = commit.step > newest || kept++ < keep.last ||
+                             (keep.every > 0 && commit.step % keep.every == 0) ||
+                             for_age.contains(commit.step);
+        if (is_kept) {
             continue;
         }
         MPITRAIN_TRY_VOID(remove_commit(files, commit.path, token));
@@ -48,10 +82,14 @@ Result<std::vector<std::string>> list_leftovers(FileSystem& files, const std::st
     return leftovers;
 }
 
-Result<void> remove_leftovers(FileSystem& files, const std::string& directory) {
+Result<void> remove_leftovers(FileSystem& files,
+                              const std::string& directory,
+                              std::string_view spared) {
     MPITRAIN_TRY(const auto leftovers, list_leftovers(files, directory));
     for (const std::string& leftover : leftovers) {
-        MPITRAIN_TRY_VOID(remove_tree(files, leftover));
+        if (leftover != spared) {
+            MPITRAIN_TRY_VOID(remove_tree(files, leftover));
+        }
     }
     return {};
 }

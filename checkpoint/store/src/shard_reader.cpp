@@ -16,6 +16,9 @@ Error damaged(std::string what, const std::string& path) {
     return Error(ErrorCode::data_loss, std::move(what)).at(path);
 }
 
+// Summed and copied together: enough for three sums side by side, few enough for a core's cache.
+constexpr std::uint32_t blocks_at_once = 6;
+
 std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
     return (value + unit - 1) / unit * unit;
 }
@@ -61,32 +64,33 @@ Result<void> ShardReader::fetch(const ReadRequest& request, std::span<std::byte>
     return {};
 }
 
-void ShardReader::verify(const ReadRequest& request,
-                         std::span<std::byte> bytes,
-                         const OnBad& on_bad) {
+void ShardReader::blank_table(const ReadRequest& request, std::span<std::byte> bytes) const {
     const ShardFile& facts = manifest_.shards[request.shard];
-    const std::uint32_t block_bytes = manifest_.block_bytes;
-    // The table counts as zeros in the blocks it lies in.
     const std::uint64_t begin = std::max(request.offset, facts.table_offset);
     const std::uint64_t end =
         std::min(request.offset + request.size_bytes, facts.table_offset + facts.table_bytes);
     if (begin < end) {
         std::memset(bytes.data() + (begin - request.offset), 0, end - begin);
     }
+}
+
+void ShardReader::verify(std::size_t shard,
+                         std::uint64_t offset,
+                         std::span<const std::byte> bytes,
+                         const OnBad& on_bad) const {
+    const std::uint32_t block_bytes = manifest_.block_bytes;
     std::vector<std::uint32_t> sums((bytes.size() + block_bytes - 1) / block_bytes);
     crc32c_of_blocks(bytes, block_bytes, sums);
-    const std::uint64_t first = request.offset / block_bytes;
-    const std::vector<std::uint32_t>& wanted = opened_.at(request.shard).sums;
+    const std::uint64_t first = offset / block_bytes;
+    const std::vector<std::uint32_t>& wanted = opened_.at(shard).sums;
     for (std::size_t block = 0; block < sums.size(); ++block) {
         if (sums[block] != wanted[first + block]) {
-            on_bad(request.shard, (first + block) * block_bytes);
+            on_bad(shard, (first + block) * block_bytes);
         }
     }
 }
 
-Result<void> ShardReader::run(const ReadPlan& plan,
-                              const OnBad& on_bad,
-                              const OnRequest& on_request) {
+Result<void> ShardReader::run(const ReadPlan& plan, const OnBad& on_bad, const OnPart& on_part) {
     for (const ReadRequest& request : plan.requests) {
         MPITRAIN_TRY_VOID(open(request.shard));
         bytes_read_ += request.size_bytes;
@@ -97,10 +101,17 @@ Result<void> ShardReader::run(const ReadPlan& plan,
     const auto use_stage = [&](std::size_t item, std::span<std::byte> buffer) -> Result<void> {
         const ReadRequest& request = plan.requests[item];
         const auto bytes = buffer.first(request.size_bytes);
-        verify(request, bytes, on_bad);
-        return on_request(request, bytes);
+        blank_table(request, bytes);
+        // Copied out while still in the cache from being summed.
+        const std::uint64_t stride = std::uint64_t{blocks_at_once} * manifest_.block_bytes;
+        for (std::uint64_t at = 0; at < bytes.size(); at += stride) {
+            const auto part = bytes.subspan(at, std::min(stride, bytes.size() - at));
+            verify(request.shard, request.offset + at, part, on_bad);
+            MPITRAIN_TRY_VOID(on_part(request, at, part));
+        }
+        return {};
     };
-    return Pipeline(staging_).run(plan.requests.size(), fetch_stage, use_stage);
+    return Pipeline(staging_).run(plan.requests.size(), {2, fetch_stage}, {1, use_stage});
 }
 
 Result<void> ShardReader::read(const ReadPlan& plan, std::span<std::byte* const> targets) {
@@ -113,16 +124,30 @@ Result<void> ShardReader::read(const ReadPlan& plan, std::span<std::byte* const>
                           join_path(directory_, manifest_.shards[shard].file));
         }
     };
+    std::size_t next = 0;  // the first copy that is not wholly done
     const auto copy_out = [&](const ReadRequest& request,
+                              std::uint64_t begin,
                               std::span<const std::byte> bytes) -> Result<void> {
         if (bad) {
             return *bad;
         }
-        const auto copies = std::span(plan.copies).subspan(request.first_copy, request.copy_count);
-        for (const Copy& copy : copies) {
-            std::memcpy(targets[copy.target] + copy.target_offset,
-                        bytes.data() + copy.request_offset,
-                        copy.size_bytes);
+        next = std::max(next, request.first_copy);
+        const std::size_t last = request.first_copy + request.copy_count;
+        const std::uint64_t end = begin + bytes.size();
+        for (std::size_t i = next; i < last && plan.copies[i].request_offset < end; ++i) {
+            const Copy& copy = plan.copies[i];
+            const std::uint64_t from = std::max(copy.request_offset, begin);
+            const std::uint64_t to = std::min(copy.request_offset + copy.size_bytes, end);
+            if (from < to) {
+                std::memcpy(
+                    targets[copy.target] + copy.target_offset + (from - copy.request_offset),
+                    bytes.data() + (from - begin),
+                    to - from);
+            }
+        }
+        while (next < last &&
+               plan.copies[next].request_offset + plan.copies[next].size_bytes <= end) {
+            ++next;
         }
         return {};
     };
@@ -130,7 +155,7 @@ Result<void> ShardReader::read(const ReadPlan& plan, std::span<std::byte* const>
 }
 
 Result<void> ShardReader::check(const ReadPlan& plan, const OnBad& on_bad) {
-    return run(plan, on_bad, [](const ReadRequest&, std::span<const std::byte>) {
+    return run(plan, on_bad, [](const ReadRequest&, std::uint64_t, std::span<const std::byte>) {
         return Result<void>();
     });
 }

@@ -1,7 +1,10 @@
 #include "shard_writer.hpp"
 
 #include <algorithm>
+#include <array>
+#include <chrono>
 #include <cstring>
+#include <thread>
 #include <vector>
 
 #include "mpitrain/base/assert.hpp"
@@ -11,14 +14,147 @@
 namespace mpitrain::checkpoint {
 namespace {
 
-// Bytes in memory that have a place in the file.
-struct Segment {
-    std::uint64_t offset = 0;
-    std::span<const std::byte> bytes;
-    [[nodiscard]] std::uint64_t end() const { return offset + bytes.size(); }
+std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
+    return (value + unit - 1) / unit * unit;
+}
+
+// The table as it goes to the file: padded to whole pages, which direct transfers want.
+class Table {
+  public:
+    explicit Table(std::uint64_t size_bytes)
+        : memory_(static_cast<std::size_t>(size_bytes) + File::direct_alignment) {
+        const auto address = reinterpret_cast<std::uintptr_t>(memory_.data());
+        const std::uintptr_t aligned = round_up(address, File::direct_alignment);
+        bytes_ = {memory_.data() + (aligned - address), static_cast<std::size_t>(size_bytes)};
+    }
+    [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
+    void set(std::size_t first, std::span<const std::uint32_t> sums) {
+        std::memcpy(bytes_.data() + first * sizeof(std::uint32_t), sums.data(), sums.size_bytes());
+    }
+
+  private:
+    std::vector<std::byte> memory_;
+    std::span<std::byte> bytes_;
 };
 
-// All of the file but the table, by offset. What no segment covers is zero.
+// A part of the file that is written by one request.
+struct Window {
+    std::uint64_t offset = 0;
+    std::uint64_t size_bytes = 0;
+};
+
+// Small ones first, so that the disk need not wait long for the first of them.
+std::vector<Window> windows_of(std::uint64_t size_bytes) {
+    constexpr std::uint64_t smallest = 1024 * 1024;
+    std::vector<Window> windows;
+    std::uint64_t length = smallest;
+    for (std::uint64_t at = 0; at < size_bytes;) {
+        windows.push_back({at, std::min(length, size_bytes - at)});
+        at += windows.back().size_bytes;
+        length = std::min<std::uint64_t>(2 * length, Staging::buffer_bytes);
+    }
+    return windows;
+}
+
+// Puts the bytes of windows, which come in order, together, and sums them.
+class Filler {
+  public:
+    Filler(const std::vector<Segment>& segments, std::uint64_t file_bytes, Table& table)
+        : segments_(segments), file_bytes_(file_bytes), table_(table) {}
+
+    void fill(std::uint64_t offset, std::span<std::byte> window) {
+        // Summed while still in the cache: the memory's speed is what there is least of.
+        for (std::size_t at = 0; at < window.size(); at += stride) {
+            fill_stride(offset + at, window.subspan(at, std::min(stride, window.size() - at)));
+        }
+    }
+
+  private:
+    // Three blocks are summed at once.
+    static constexpr std::size_t stride = std::size_t{6} * default_block_bytes;
+    static constexpr std::size_t blocks_max = stride / default_block_bytes;
+
+    void fill_stride(std::uint64_t offset, std::span<std::byte> part) {
+        assemble(offset, part);
+        if (offset >= file_bytes_) {
+            return;
+        }
+        const auto in_file = part.first(std::min<std::uint64_t>(part.size(), file_bytes_ - offset));
+        std::array<std::uint32_t, blocks_max> sums{};
+        const auto used =
+            std::span(sums).first((in_file.size() + default_block_bytes - 1) / default_block_bytes);
+        crc32c_of_blocks(in_file, default_block_bytes, used);
+        table_.set(offset / default_block_bytes, used);
+    }
+
+    void assemble(std::uint64_t offset, std::span<std::byte> window);
+
+    const std::vector<Segment>& segments_;
+    std::uint64_t file_bytes_;
+    Table& table_;
+    std::size_t cursor_ = 0;  // the first segment that may still matter
+};
+
+// Fills `window`, which begins at `offset` of the file, from the segments.
+void Filler::assemble(std::uint64_t offset, std::span<std::byte> window) {
+    const std::uint64_t end = offset + window.size();
+    std::uint64_t at = offset;
+    while (at < end) {
+        while (cursor_ < segments_.size() && segments_[cursor_].end() <= at) {
+            ++cursor_;
+        }
+        const bool covered = cursor_ < segments_.size() && segments_[cursor_].offset <= at;
+        std::byte* to = window.data() + (at - offset);
+        if (covered) {
+            const Segment& segment = segments_[cursor_];
+            const std::uint64_t count = std::min(segment.end(), end) - at;
+            std::memcpy(to, segment.bytes.data() + (at - segment.offset), count);
+            at += count;
+        } else {
+            const std::uint64_t next =
+                cursor_ < segments_.size() ? std::min(segments_[cursor_].offset, end) : end;
+            std::memset(to, 0, next - at);
+            at = next;
+        }
+    }
+}
+
+// Waits until writing so many bytes was not too fast.
+void keep_pace(const Pace& pace,
+               std::uint64_t written,
+               std::chrono::steady_clock::time_point since) {
+    using Seconds = std::chrono::duration<double>;
+    constexpr std::chrono::milliseconds nap(5);
+    while (pace.bytes_per_second > 0 && !pace.hurry) {
+        const Seconds due(static_cast<double>(written) /
+                          static_cast<double>(pace.bytes_per_second));
+        const Seconds left = due - (std::chrono::steady_clock::now() - since);
+        if (left.count() <= 0) {
+            return;
+        }
+        std::this_thread::sleep_for(std::min<Seconds>(left, nap));
+    }
+}
+
+// The table, the file's right length, and its durability.
+Result<ShardFile> finish(File& file,
+                         const std::string& path,
+                         const ShardImage& image,
+                         const Table& table) {
+    MPITRAIN_TRY_VOID(file.write(image.table_offset, table.bytes()));
+    if (image.size_bytes % File::direct_alignment != 0) {
+        MPITRAIN_TRY_VOID(file.truncate(image.size_bytes));
+    }
+    MPITRAIN_TRY_VOID(file.sync());
+    return ShardFile{base_name(path),
+                     image.size_bytes,
+                     image.table_offset,
+                     image.table_bytes,
+                     crc32c(table.bytes())};
+}
+
+}  // namespace
+
 std::vector<Segment> segments_of(const ShardPlan& plan,
                                  const ShardImage& image,
                                  const Sources& sources) {
@@ -37,59 +173,6 @@ std::vector<Segment> segments_of(const ShardPlan& plan,
     return segments;
 }
 
-// Fills `window`, which begins at `offset` of the file, from the segments; `cursor` is the first
-// segment that may still matter, for windows come in order.
-void assemble(const std::vector<Segment>& segments,
-              std::size_t& cursor,
-              std::uint64_t offset,
-              std::span<std::byte> window) {
-    const std::uint64_t end = offset + window.size();
-    std::uint64_t at = offset;
-    while (at < end) {
-        while (cursor < segments.size() && segments[cursor].end() <= at) {
-            ++cursor;
-        }
-        const bool covered = cursor < segments.size() && segments[cursor].offset <= at;
-        std::byte* to = window.data() + (at - offset);
-        if (covered) {
-            const Segment& segment = segments[cursor];
-            const std::uint64_t count = std::min(segment.end(), end) - at;
-            std::memcpy(to, segment.bytes.data() + (at - segment.offset), count);
-            at += count;
-        } else {
-            const std::uint64_t next =
-                cursor < segments.size() ? std::min(segments[cursor].offset, end) : end;
-            std::memset(to, 0, next - at);
-            at = next;
-        }
-    }
-}
-
-std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
-    return (value + unit - 1) / unit * unit;
-}
-
-// The table as it goes to the file: padded to whole pages, which direct transfers want.
-class Table {
-  public:
-    explicit Table(std::uint64_t size_bytes)
-        : memory_(static_cast<std::size_t>(size_bytes) + File::direct_alignment) {
-        const auto address = reinterpret_cast<std::uintptr_t>(memory_.data());
-        const std::uintptr_t aligned = round_up(address, File::direct_alignment);
-        bytes_ = {memory_.data() + (aligned - address), static_cast<std::size_t>(size_bytes)};
-    }
-    [[nodiscard]] std::span<std::byte> bytes() const { return bytes_; }
-    void set(std::size_t first, std::span<const std::uint32_t> sums) {
-        std::memcpy(bytes_.data() + first * sizeof(std::uint32_t), sums.data(), sums.size_bytes());
-    }
-
-  private:
-    std::vector<std::byte> memory_;
-    std::span<std::byte> bytes_;
-};
-
-}  // namespace
-
 Result<ShardFile> write_shard(FileSystem& files,
                               const std::string& path,
                               const ShardPlan& plan,
@@ -104,38 +187,42 @@ Result<ShardFile> write_shard(FileSystem& files,
     MPITRAIN_TRY_VOID(file->allocate(padded));
     const std::vector<Segment> segments = segments_of(plan, image, sources);
     Table table(image.table_bytes);
-    std::vector<std::uint32_t> sums(Staging::buffer_bytes / block_bytes);
-    std::size_t cursor = 0;
-    const auto window_bytes = [&](std::size_t item) {
-        return std::min<std::uint64_t>(Staging::buffer_bytes,
-                                       padded - item * Staging::buffer_bytes);
-    };
+    const std::vector<Window> windows = windows_of(padded);
+    Filler filler(segments, image.size_bytes, table);
     const auto fill = [&](std::size_t item, std::span<std::byte> buffer) -> Result<void> {
-        const std::uint64_t offset = item * Staging::buffer_bytes;
-        const auto window = buffer.first(window_bytes(item));
-        assemble(segments, cursor, offset, window);
-        const auto in_file =
-            window.first(std::min<std::uint64_t>(window.size(), image.size_bytes - offset));
-        const auto part = std::span(sums).first((in_file.size() + block_bytes - 1) / block_bytes);
-        crc32c_of_blocks(in_file, block_bytes, part);
-        table.set(offset / block_bytes, part);
+        filler.fill(windows[item].offset, buffer.first(windows[item].size_bytes));
         return {};
     };
     const auto write = [&](std::size_t item, std::span<std::byte> buffer) -> Result<void> {
-        return file->write(item * Staging::buffer_bytes, buffer.first(window_bytes(item)));
+        return file->write(windows[item].offset, buffer.first(windows[item].size_bytes));
     };
-    const std::size_t windows = (padded + Staging::buffer_bytes - 1) / Staging::buffer_bytes;
-    MPITRAIN_TRY_VOID(Pipeline(staging).run(windows, fill, write));
-    MPITRAIN_TRY_VOID(file->write(image.table_offset, table.bytes()));
-    if (padded != image.size_bytes) {
-        MPITRAIN_TRY_VOID(file->truncate(image.size_bytes));
+    MPITRAIN_TRY_VOID(Pipeline(staging).run(windows.size(), {1, fill}, {2, write}));
+    return finish(*file, path, image, table);
+}
+
+Result<ShardFile> write_shard_image(FileSystem& files,
+                                    const std::string& path,
+                                    const ShardImage& image,
+                                    std::span<const std::byte> whole,
+                                    const Pace& pace) {
+    MPITRAIN_TRY(const auto file, files.open(path, {.mode = OpenMode::create, .direct = true}));
+    MPITRAIN_TRY_VOID(file->allocate(whole.size()));
+    Table table(image.table_bytes);
+    std::vector<std::uint32_t> sums(Staging::buffer_bytes / default_block_bytes);
+    const auto since = std::chrono::steady_clock::now();
+    for (std::uint64_t at = 0; at < whole.size(); at += Staging::buffer_bytes) {
+        const auto window =
+            whole.subspan(at, std::min<std::uint64_t>(Staging::buffer_bytes, whole.size() - at));
+        const auto in_file =
+            window.first(std::min<std::uint64_t>(window.size(), image.size_bytes - at));
+        const auto used =
+            std::span(sums).first((in_file.size() + default_block_bytes - 1) / default_block_bytes);
+        crc32c_of_blocks(in_file, default_block_bytes, used);
+        table.set(at / default_block_bytes, used);
+        MPITRAIN_TRY_VOID(file->write(at, window));
+        keep_pace(pace, at + window.size(), since);
     }
-    MPITRAIN_TRY_VOID(file->sync());
-    return ShardFile{base_name(path),
-                     image.size_bytes,
-                     image.table_offset,
-                     image.table_bytes,
-                     crc32c(table.bytes())};
+    return finish(*file, path, image, table);
 }
 
 }  // namespace mpitrain::checkpoint

@@ -37,7 +37,10 @@ constexpr Case cases[] = {
     {"PowerLossKeepsOthers", fake::Fault::kill_machine, 0, false, 2},
 };
 
-class CrashAtEveryCall : public testing::TestWithParam<std::tuple<int, Case>> {
+// The training waits for the save, or the save is behind it.
+enum class Mode { waiting, behind };
+
+class CrashAtEveryCall : public testing::TestWithParam<std::tuple<int, Case, Mode>> {
   protected:
     // Everything that is shown verifies.
     static void expect_visible_is_whole(fake::Disk& disk) {
@@ -59,12 +62,15 @@ class CrashAtEveryCall : public testing::TestWithParam<std::tuple<int, Case>> {
 
     // One life with a fault at its `call`-th call. False when the save made fewer calls.
     bool run(std::uint64_t call) {
-        const auto& [ranks, now] = GetParam();
+        const auto& [ranks, now, mode] = GetParam();
+        const auto save = [mode = mode](World& world, std::uint64_t step) {
+            return mode == Mode::behind ? world.save_behind(step) : world.save(step);
+        };
         const auto disk = fake::make_disk();
         test::make_run_directory(*disk);
         {
             World first(*disk, ranks);
-            const auto outcome = first.save(1);
+            const auto outcome = save(first, 1);
             EXPECT_TRUE(outcome.all_ok()) << outcome.text();
         }
         bool saved = false;
@@ -76,7 +82,7 @@ class CrashAtEveryCall : public testing::TestWithParam<std::tuple<int, Case>> {
                                        .errno_value = now.errno_value,
                                        .takes_effect = now.takes_effect});
             const std::uint64_t at = disk->calls() + call;
-            const auto outcome = second.save(2);
+            const auto outcome = save(second, 2);
             hit = disk->calls() >= at;
             saved = outcome.any_ok();
             if (now.fault == fake::Fault::fail) {
@@ -84,7 +90,7 @@ class CrashAtEveryCall : public testing::TestWithParam<std::tuple<int, Case>> {
                 disk->plan({});
                 if (!saved && hit) {
                     // The same life goes on and may save again.
-                    const auto again = second.save(3);
+                    const auto again = save(second, 3);
                     EXPECT_TRUE(again.all_ok()) << again.text();
                     EXPECT_EQ(second.load(), "3");
                     return hit;
@@ -121,13 +127,17 @@ TEST_P(CrashAtEveryCall, NothingTornNothingLost) {
     EXPECT_GT(call, 25U);  // the save has this many calls at least
 }
 
+std::string name_of(const testing::TestParamInfo<std::tuple<int, Case, Mode>>& info) {
+    const auto& [ranks, now, mode] = info.param;
+    return std::string(now.name) + std::to_string(ranks) + (mode == Mode::behind ? "Behind" : "");
+}
+
 INSTANTIATE_TEST_SUITE_P(Faults,
                          CrashAtEveryCall,
-                         testing::Combine(testing::Values(1, 2, 4), testing::ValuesIn(cases)),
-                         [](const auto& one) {
-                             return std::string(std::get<1>(one.param).name) +
-                                    std::to_string(std::get<0>(one.param));
-                         });
+                         testing::Combine(testing::Values(1, 2, 3, 4),
+                                          testing::ValuesIn(cases),
+                                          testing::Values(Mode::waiting, Mode::behind)),
+                         name_of);
 
 }  // namespace
 }  // namespace mpitrain::checkpoint

@@ -17,7 +17,7 @@ class Damage : public testing::Test {
 
     void SetUp() override {
         test::make_run_directory(*disk);
-        options.keep_last = 0;
+        options.keep.last = 0;
         World world(*disk, ranks, options);
         ASSERT_TRUE(world.save(1).all_ok());
         ASSERT_TRUE(world.save(2).all_ok());

@@ -18,7 +18,7 @@ class Store : public testing::Test {
 
 TEST_F(Store, LoadsOnAnyNumberOfRanks) {
     StoreOptions options = World::default_options();
-    options.keep_last = 0;
+    options.keep.last = 0;
     std::uint64_t step = 0;
     for (const int saved_by : {1, 2, 3, 4, 5}) {
         ASSERT_TRUE(World(*disk, saved_by, options).save(++step).all_ok());
@@ -45,7 +45,7 @@ TEST_F(Store, EmptyDirectoryLoadsNothing) {
 
 TEST_F(Store, TheLastGoodIsFoundByLooking) {
     StoreOptions options = World::default_options();
-    options.keep_last = 0;
+    options.keep.last = 0;
     World world(*disk, 1, options);
     ASSERT_TRUE(world.save(9).all_ok());
     ASSERT_TRUE(world.save(10).all_ok());

@@ -31,10 +31,9 @@ class Meeting {
         changed_.notify_all();
     }
 
-    Result<std::vector<std::string>> exchange(int rank,
-                                              std::string mine,
-                                              std::chrono::milliseconds deadline) {
-        std::unique_lock lock(mutex_);
+    // Brings a word; gives the number of the round it belongs to.
+    std::uint64_t bring(int rank, std::string mine) {
+        const std::lock_guard guard(mutex_);
         const auto round = round_;
         words_[static_cast<std::size_t>(rank)] = std::move(mine);
         if (++arrived_ == words_.size()) {
@@ -43,14 +42,17 @@ class Meeting {
             ++round_;
             changed_.notify_all();
         }
-        const bool came =
-            changed_.wait_for(lock, deadline, [&] { return round_ != round || broken_; });
-        if (round_ == round || broken_) {
-            broken_ = true;
-            return Error(came ? ErrorCode::unavailable : ErrorCode::deadline_exceeded,
-                         "a rank is gone");
+        return round;
+    }
+    // All words of that round, or nullopt when they are not there yet.
+    Result<std::optional<std::vector<std::string>>> take(std::uint64_t round,
+                                                         std::chrono::milliseconds deadline) {
+        std::unique_lock lock(mutex_);
+        changed_.wait_for(lock, deadline, [&] { return round_ != round || broken_; });
+        if (broken_) {
+            return Error(ErrorCode::unavailable, "a rank is gone");
         }
-        return all_;
+        return round_ == round ? std::nullopt : std::optional(all_);
     }
 
   private:
@@ -65,19 +67,33 @@ class Meeting {
 
 class ThreadPeer final : public Peers {
   public:
-    ThreadPeer(Meeting& meeting, int rank, int size)
-        : meeting_(meeting), rank_(rank), size_(size) {}
+    ThreadPeer(Meeting& meeting, Meeting& behind, int rank, int size)
+        : meeting_(meeting), behind_(behind), rank_(rank), size_(size) {}
     [[nodiscard]] int rank() const override { return rank_; }
     [[nodiscard]] int size() const override { return size_; }
     Result<std::vector<std::string>> exchange(std::string mine,
                                               std::chrono::milliseconds deadline) override {
-        return meeting_.exchange(rank_, std::move(mine), deadline);
+        MPITRAIN_TRY(auto all, meeting_.take(meeting_.bring(rank_, std::move(mine)), deadline));
+        if (!all) {
+            meeting_.leave();
+            return Error(ErrorCode::deadline_exceeded, "a rank is gone");
+        }
+        return *std::move(all);
+    }
+    Result<void> begin(std::string mine) override {
+        begun_ = behind_.bring(rank_, std::move(mine));
+        return {};
+    }
+    Result<std::optional<std::vector<std::string>>> poll() override {
+        return behind_.take(begun_, std::chrono::milliseconds(0));
     }
 
   private:
     Meeting& meeting_;
+    Meeting& behind_;
     int rank_;
     int size_;
+    std::uint64_t begun_ = 0;
 };
 
 // The state that a world of any size trains: every value follows from the step and its index.
@@ -150,16 +166,31 @@ class World {
     World(fake::Disk& disk, int size, StoreOptions options = default_options())
         : size_(size), options_(std::move(options)), container_(make_hdf5_container()) {
         meeting_ = std::make_shared<Meeting>(size);
+        behind_ = std::make_shared<Meeting>(size);
         for (int rank = 0; rank < size; ++rank) {
-            files_.push_back(disk.mount([meeting = meeting_] { meeting->leave(); }));
-            peers_.push_back(std::make_unique<ThreadPeer>(*meeting_, rank, size));
+            files_.push_back(disk.mount([meeting = meeting_, behind = behind_] {
+                meeting->leave();
+                behind->leave();
+            }));
+            staging_.push_back(std::make_unique<Staging>());
+            peers_.push_back(std::make_unique<ThreadPeer>(*meeting_, *behind_, rank, size));
             savers_.push_back(make_saver(surroundings(rank), options_));
         }
     }
 
     static StoreOptions default_options() {
-        return {
-            .directory = "/run", .model = "", .keep_last = 1, .deadline = std::chrono::seconds(20)};
+        return {.directory = "/run",
+                .model = "",
+                .keep = {.last = 1},
+                .deadline = std::chrono::seconds(20)};
+    }
+
+    static SaveInput input_of(std::uint64_t step, State& state) {
+        return {step,
+                state.contribution(),
+                State::pointers<const std::byte>(state),
+                {state.random.data()},
+                {{"loss", 1.0 / static_cast<double>(step)}}};
     }
 
     SaveOutcome save(std::uint64_t step) {
@@ -169,15 +200,21 @@ class World {
             State state(rank, size_);
             state.fill(step);
             outcome.ranks[static_cast<std::size_t>(rank)] =
-                savers_[static_cast<std::size_t>(rank)]->save(
-                    {step,
-                     state.contribution(),
-                     State::pointers<const std::byte>(state),
-                     {state.random.data()},
-                     {{"loss", 1.0 / static_cast<double>(step)}}});
+                savers_[static_cast<std::size_t>(rank)]->save(input_of(step, state));
         });
         return outcome;
     }
+
+    // The same behind the training, which goes on changing its state.
+    SaveOutcome save_behind(std::uint64_t step) {
+        SaveOutcome outcome;
+        outcome.ranks.resize(static_cast<std::size_t>(size_), Error(ErrorCode::internal, "unset"));
+        each_rank([&](int rank) {
+            outcome.ranks[static_cast<std::size_t>(rank)] = save_one_behind(rank, step);
+        });
+        return outcome;
+    }
+    Saver& saver(int rank) { return *savers_[static_cast<std::size_t>(rank)]; }
 
     // The step that all ranks loaded right, by every value; an error's text, or what is wrong.
     std::string load() {
@@ -202,6 +239,7 @@ class World {
         return {*files_[at],
                 *container_,
                 *peers_[at],
+                *staging_[at],
                 [] { return std::chrono::system_clock::time_point(); },
                 [] { return "t" + std::to_string(++tokens()); },
                 {.job = "",
@@ -229,6 +267,20 @@ class World {
         }
     }
 
+    Result<Committed> save_one_behind(int rank, std::uint64_t step) {
+        Saver& one = saver(rank);
+        State state(rank, size_);
+        state.fill(step);
+        MPITRAIN_TRY(const bool started, one.start(input_of(step, state)));
+        state.fill(step + 1000);
+        if (!started) {
+            return Error(ErrorCode::unavailable, "skipped");
+        }
+        MPITRAIN_TRY_VOID(one.settle(options_.deadline));
+        auto outcome = one.poll();
+        return outcome ? *std::move(outcome) : Error(ErrorCode::internal, "no outcome");
+    }
+
     std::string load_one(int rank) {
         Surroundings around = surroundings(rank);
         State back(rank, size_);
@@ -253,8 +305,10 @@ class World {
     StoreOptions options_;
     std::unique_ptr<Container> container_;
     std::shared_ptr<Meeting> meeting_;
+    std::shared_ptr<Meeting> behind_;
     std::vector<std::unique_ptr<FileSystem>> files_;
     std::vector<std::unique_ptr<ThreadPeer>> peers_;
+    std::vector<std::unique_ptr<Staging>> staging_;
     std::vector<std::unique_ptr<Saver>> savers_;
 };
 

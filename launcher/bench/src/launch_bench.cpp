@@ -4,15 +4,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 
+#include "engine_version.hpp"
 #include "launch_cases.hpp"
 #include "launch_report.hpp"
 #include "mpitrain/base/number.hpp"
 #include "mpitrain/cli/beside_us.hpp"
+#include "private_directory.hpp"
 
 namespace mpitrain::bench {
 namespace {
@@ -22,33 +21,6 @@ namespace fs = std::filesystem;
 constexpr int rounds_usual = 15;
 constexpr int rounds_quick = 3;
 constexpr int rounds_max = 10'000;
-
-// A directory that is gone when this is.
-class PrivateDirectory {
-  public:
-    static Result<PrivateDirectory> make(const std::string& parent) {
-        std::string pattern = parent + "/mpitrain-bench-XXXXXX";
-        if (mkdtemp(pattern.data()) == nullptr) {
-            return system_error(errno, "make a private directory", pattern);
-        }
-        return PrivateDirectory(std::move(pattern));
-    }
-    PrivateDirectory(PrivateDirectory&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-    PrivateDirectory(const PrivateDirectory&) = delete;
-    PrivateDirectory& operator=(const PrivateDirectory&) = delete;
-    PrivateDirectory& operator=(PrivateDirectory&&) = delete;
-    ~PrivateDirectory() {
-        if (!path_.empty()) {
-            std::error_code ignored;
-            fs::remove_all(path_, ignored);
-        }
-    }
-    [[nodiscard]] const std::string& path() const { return path_; }
-
-  private:
-    explicit PrivateDirectory(std::string path) : path_(std::move(path)) {}
-    std::string path_;
-};
 
 Result<int> rounds_of(const cli::Invocation& invocation) {
     const std::string given = invocation.value("rounds");
@@ -60,19 +32,6 @@ Result<int> rounds_of(const cli::Invocation& invocation) {
         return std::move(rounds).error().at("--rounds");
     }
     return static_cast<int>(*rounds);
-}
-
-Result<std::string> engine_version(const LaunchTools& tools, const EnvironmentMap& environment) {
-    const std::string answer = tools.directory + "/version";
-    MPITRAIN_TRY([[maybe_unused]] const double asked_ms,
-                 run_timed({.argv = {"mpirun", "--version"},
-                            .environment = environment,
-                            .out_path = answer,
-                            .err_path = tools.directory + "/stderr"}));
-    std::ifstream file(answer);
-    std::string line;
-    std::getline(file, line);
-    return line;
 }
 
 Result<LaunchRow> measure(const LaunchCase& one, int rounds) {

@@ -6,6 +6,7 @@
 #include <exception>
 #include <iterator>
 
+#include "checkpoint_bench.hpp"
 #include "collectives_bench.hpp"
 #include "launch_bench.hpp"
 
@@ -14,14 +15,15 @@ namespace mpitrain::bench {
 namespace {
 
 constexpr std::string_view usage =
-    "Usage: mpitrain bench launch|allreduce [options]\n\n"
+    "Usage: mpitrain bench launch|allreduce|checkpoint [options]\n\n"
     "Measures this machine and build.\n\n"
     "  launch      what mpitrain run adds to the time that bare mpirun takes\n"
     "  allreduce   a collective beside MPI's own; also reduce, broadcast, reduce_scatter,\n"
     "              allgather, all_to_all\n"
-    "  overlap     how much of reducing gradients hides behind computation\n\n"
+    "  overlap     how much of reducing gradients hides behind computation\n"
+    "  checkpoint  how close saving and loading come to plain files\n\n"
     "Examples:\n  mpitrain bench launch\n  mpitrain bench allreduce -n 2 --end 64MiB\n\n"
-    "'mpitrain bench launch --help' and 'mpitrain bench allreduce --help' tell more.\n";
+    "'mpitrain bench launch --help' tells more, and so does each other one.\n";
 
 EnvironmentMap read_environment() {
     EnvironmentMap environment;
@@ -36,7 +38,7 @@ EnvironmentMap read_environment() {
 }
 
 Error unknown_verb(std::string_view verb) {
-    constexpr std::string_view later[] = {"checkpoint", "schedule"};
+    constexpr std::string_view later[] = {"schedule"};
     if (verb.empty()) {
         return Error(ErrorCode::invalid_argument, "no benchmark named")
             .mend("try mpitrain bench launch");
@@ -44,7 +46,7 @@ Error unknown_verb(std::string_view verb) {
     if (std::ranges::find(later, verb) != std::end(later)) {
         return Error(ErrorCode::invalid_argument,
                      fmt::format("bench {} is not in this build", verb))
-            .mend("this version has mpitrain bench launch and allreduce");
+            .mend("this version has launch, allreduce and checkpoint");
     }
     return Error(ErrorCode::invalid_argument, fmt::format("unknown benchmark '{}'", verb))
         .mend("try mpitrain bench launch");
@@ -55,6 +57,9 @@ int run(std::span<const std::string> words) {
     const std::string verb = words.empty() ? "" : words[0];
     if (verb == "launch") {
         return cli::run_command(launch_command, words.subspan(1), environment);
+    }
+    if (verb == "checkpoint") {
+        return cli::run_command(checkpoint_command, words.subspan(1), environment);
     }
     cli::Terminal terminal(
         cli::Format::table, cli::Colour::automatic, environment.contains("NO_COLOR"));

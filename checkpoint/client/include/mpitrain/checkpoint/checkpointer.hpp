@@ -55,6 +55,9 @@ struct Blob {
 struct SaveExtras {
     Attributes attributes{};
     std::vector<Blob> blobs{};
+    // How long until this program must have ended, where a stop has been asked for: a save that is
+    // known to take longer fails at once, and the commit before stays. Of save() alone.
+    std::optional<std::chrono::milliseconds> time_left{};
 };
 
 // A commit that is visible and durable.
@@ -91,6 +94,12 @@ struct Options {
     std::string directory{};
     std::string model{};          // refused at load when both sides name one and they differ
     std::uint32_t keep_last = 3;  // older commits are removed after a new one; 0 keeps all
+    // Commits that stay beyond that: those whose step is a multiple of keep_every, and one for each
+    // keep_interval of time. 0: none.
+    std::uint64_t keep_every = 0;
+    std::chrono::seconds keep_interval{0};
+    // How fast save_async writes at most, for each rank; 0: as fast as the disk.
+    std::uint64_t async_bytes_per_second = 0;
     // How long one rank waits for the others in each phase of a save or load.
     std::chrono::milliseconds deadline = std::chrono::minutes(10);
     // checkpoint.h5, by which HDF5 tools see whole tensors; left out beyond 64 shards or 4096
@@ -98,9 +107,9 @@ struct Options {
     bool hdf5_view = true;
 };
 
-// Saves and loads checkpoints in one directory. All calls are collective over the peers and want
-// the same arguments on every rank but for blocks, data and blobs. Thread-compatible. The first
-// save takes the directory's writer lease, which the destructor gives back.
+// Saves and loads checkpoints in one directory. All calls but poll() are collective over the peers
+// and want the same arguments on every rank but for blocks, data and blobs. Thread-compatible. The
+// first save takes the directory's writer lease, which the destructor gives back.
 //
 // After a failed save the training may go on: nothing that was committed is lost, and the next save
 // starts anew. All ranks get an error when one fails.
@@ -116,10 +125,35 @@ class Checkpointer {
     // Commits `tensors` as `step`. Durable when it returns. Errors: already_exists (this step is
     // there and good), invalid_argument (a tensor: name, block, overlap, hole), resource_exhausted
     // (disk full, quota), permission_denied (read-only, another writer holds the lease), cancelled
-    // (a later attempt has taken over), deadline_exceeded and unavailable (a rank is gone), io.
+    // (a later attempt has taken over), deadline_exceeded (also: time_left is too short) and
+    // unavailable (a rank is gone), io.
     virtual Result<Commit> save(std::uint64_t step,
                                 std::span<const SaveTensor> tensors,
                                 const SaveExtras& extras = {}) = 0;
+
+    // Saves behind the training: returns when the state has been copied, so that it may change, and
+    // writes it in a thread of low priority. The copy takes as much memory as this rank writes,
+    // made on the first call and kept. The ranks wait for each other here, never for a disk; MPI is
+    // used by the caller's thread alone. Returns false when the one before is still under way on
+    // some rank, as with a disk that is stuck: this step is then skipped. Errors: those of the
+    // ranks and the plan. What goes wrong later comes from poll(), as does the commit.
+    virtual Result<bool> save_async(std::uint64_t step,
+                                    std::span<const SaveTensor> tensors,
+                                    const SaveExtras& extras = {}) = 0;
+
+    // Call at every step, on every rank: the ranks agree on an asynchronous commit from here, each
+    // without ever waiting. The outcome of each save_async that has ended, once: a commit, which is
+    // durable, or an error, after which nothing is visible that was not before.
+    virtual std::optional<Result<Commit>> poll() = 0;
+
+    // Waits until no asynchronous save is under way, now without its limit of speed; save() and
+    // load() do so by themselves. Its outcome stays for poll(). Errors: deadline_exceeded.
+    virtual Result<void> wait(std::chrono::milliseconds deadline) = 0;
+
+    // How long a save() of these tensors would take, with a margin, by the last one of the same
+    // tensors; nullopt: not known. Not collective.
+    [[nodiscard]] virtual std::optional<std::chrono::milliseconds> estimate(
+        std::span<const SaveTensor> tensors, const SaveExtras& extras = {}) const = 0;
 
     // Loads from the newest commit that is whole. nullopt: the directory holds no commit. A damaged
     // one is skipped and reported; when all are, that is data_loss, never a fresh start. Buffers

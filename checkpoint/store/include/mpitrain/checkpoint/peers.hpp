@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,12 @@ class Peers {
     // says so at once.
     virtual Result<std::vector<std::string>> exchange(std::string mine,
                                                       std::chrono::milliseconds deadline) = 0;
+
+    // The same without waiting, one at a time, and apart from exchange(): a rank may exchange()
+    // while one is begun. begin() is collective, in that every rank comes to it some time; poll()
+    // gives the strings once all have, and nullopt before.
+    virtual Result<void> begin(std::string mine) = 0;
+    virtual Result<std::optional<std::vector<std::string>>> poll() = 0;
 };
 
 // A group of one.

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,9 +21,12 @@ struct SaveInput {
     std::vector<const std::byte*> tensors;  // in the contribution's order
     std::vector<const std::byte*> blobs;
     Attributes attributes;  // rank 0's are kept
+    // Until what is going on must have ended: a save that is known to take longer is not begun.
+    std::optional<std::chrono::milliseconds> time_left{};
 };
 
 struct Committed {
+    std::uint64_t step = 0;
     std::string path;
     std::uint64_t size_bytes = 0;
     std::vector<std::string> warnings;  // on rank 0
@@ -33,8 +38,20 @@ struct Committed {
 class Saver {
   public:
     virtual ~Saver() = default;
-    // Durable on return. After an error nothing is visible that was not before.
+    // Durable on return. After an error nothing is visible that was not before. Waits for a save
+    // that start() began. Errors: deadline_exceeded also when the estimate exceeds time_left.
     virtual Result<Committed> save(const SaveInput& input) = 0;
+    // Copies the state and saves it behind the training: the buffers are free on return. False: one
+    // is under way on some rank, and this one was not begun. Collective, but waits for no disk.
+    virtual Result<bool> start(const SaveInput& input) = 0;
+    // Never waits; each rank calls it now and then. The outcome of a save that start() began and
+    // that has ended, once.
+    virtual std::optional<Result<Committed>> poll() = 0;
+    // Waits until no save is under way. Errors: deadline_exceeded.
+    virtual Result<void> settle(std::chrono::milliseconds deadline) = 0;
+    // How long save() of this would take, by the last of its kind; nullopt: not known.
+    [[nodiscard]] virtual std::optional<std::chrono::milliseconds> estimate(
+        const Contribution& mine) const = 0;
     // Gives the directory's lease back, on rank 0.
     virtual Result<void> release() = 0;
 };

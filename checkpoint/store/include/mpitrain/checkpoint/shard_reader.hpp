@@ -39,13 +39,19 @@ class ShardReader {
         std::unique_ptr<File> file;
         std::vector<std::uint32_t> sums;
     };
-    using OnRequest =
-        std::function<Result<void>(const ReadRequest& request, std::span<const std::byte> bytes)>;
+    // Told the bytes of a request from `begin` on, in order, once they are known to be right.
+    using OnPart = std::function<Result<void>(
+        const ReadRequest& request, std::uint64_t begin, std::span<const std::byte> bytes)>;
 
-    Result<void> run(const ReadPlan& plan, const OnBad& on_bad, const OnRequest& on_request);
+    Result<void> run(const ReadPlan& plan, const OnBad& on_bad, const OnPart& on_part);
     Result<void> open(std::size_t shard);
     Result<void> fetch(const ReadRequest& request, std::span<std::byte> buffer);
-    void verify(const ReadRequest& request, std::span<std::byte> bytes, const OnBad& on_bad);
+    // The table counts as zeros in the blocks it lies in.
+    void blank_table(const ReadRequest& request, std::span<std::byte> bytes) const;
+    void verify(std::size_t shard,
+                std::uint64_t offset,
+                std::span<const std::byte> bytes,
+                const OnBad& on_bad) const;
 
     FileSystem& files_;
     std::string directory_;

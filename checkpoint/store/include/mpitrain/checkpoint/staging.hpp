@@ -13,7 +13,7 @@ namespace mpitrain::checkpoint {
 class Staging {
   public:
     static constexpr std::size_t buffer_bytes = 8 * 1024 * 1024;
-    static constexpr std::size_t buffer_count = 3;
+    static constexpr std::size_t buffer_count = 4;
 
     Staging();
     [[nodiscard]] std::span<std::byte> buffer(std::size_t index) const {

@@ -7,6 +7,8 @@
 #include "mpitrain/checkpoint/container.hpp"
 #include "mpitrain/checkpoint/lease.hpp"
 #include "mpitrain/checkpoint/peers.hpp"
+#include "mpitrain/checkpoint/retention.hpp"
+#include "mpitrain/checkpoint/staging.hpp"
 #include "mpitrain/seam/file_system.hpp"
 
 namespace mpitrain::checkpoint {
@@ -17,6 +19,7 @@ struct Surroundings {
     FileSystem& files;
     Container& container;
     Peers& peers;
+    const Staging& staging;  // one save or load at a time uses it
     std::function<std::chrono::system_clock::time_point()> now;
     std::function<std::string()> fresh_token;  // unique in all the world: hex digits
     WriterIdentity self;
@@ -26,9 +29,10 @@ struct Surroundings {
 struct StoreOptions {
     std::string directory{};
     std::string model{};
-    std::uint32_t keep_last = 3;
+    Retention keep{};
     std::chrono::milliseconds deadline = std::chrono::minutes(10);
     bool hdf5_view = true;
+    std::uint64_t background_bytes_per_second = 0;  // of a save behind the training; 0: no limit
 };
 
 }  // namespace mpitrain::checkpoint

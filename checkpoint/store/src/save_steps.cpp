@@ -1,0 +1,207 @@
+#include "save_steps.hpp"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "agreement.hpp"
+#include "mpitrain/checkpoint/catalog.hpp"
+#include "mpitrain/checkpoint/crc32c.hpp"
+#include "mpitrain/checkpoint/names.hpp"
+#include "mpitrain/checkpoint/retention.hpp"
+#include "shard_report.hpp"
+#include "shard_writer.hpp"
+#include "view_of_plan.hpp"
+
+namespace mpitrain::checkpoint {
+namespace {
+
+std::string rfc3339(std::chrono::system_clock::time_point time) {
+    return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
+                       fmt::gmtime(std::chrono::system_clock::to_time_t(time)));
+}
+
+}  // namespace
+
+SaveSteps::SaveSteps(Surroundings surroundings, StoreOptions options)
+    : world_(std::move(surroundings)),
+      options_(std::move(options)),
+      lease_(world_.files,
+             options_.directory,
+             world_.self,
+             is_first() ? world_.fresh_token() : "",
+             world_.is_dead) {}
+
+std::string SaveSteps::temporary(std::uint64_t step, const std::string& token) const {
+    return join_path(options_.directory, leftover_directory(step, Leftover::tmp, token));
+}
+
+std::string SaveSteps::path_of(std::uint64_t step) const {
+    return join_path(options_.directory, step_directory(step));
+}
+
+std::string SaveSteps::shard_path(std::uint64_t step, const std::string& token) const {
+    return join_path(temporary(step, token), shard_file(world_.peers.rank(), token));
+}
+
+std::string SaveSteps::plan_for(const Contribution& mine) const {
+    return prepared_ && prepared_->mine == mine ? prepared_->id : "";
+}
+
+Result<void> SaveSteps::open_commit(std::uint64_t step, const std::string& token) {
+    MPITRAIN_TRY_VOID(lease_.acquire());
+    if (!leftovers_removed_) {
+        MPITRAIN_TRY_VOID(
+            remove_leftovers(world_.files, options_.directory, temporary(step, token)));
+        leftovers_removed_ = true;
+    }
+    MPITRAIN_TRY_VOID(clear_place(step, token));
+    return make_place(step, token);
+}
+
+Result<void> SaveSteps::make_place(std::uint64_t step, const std::string& token) {
+    const auto made = world_.files.make_directory(temporary(step, token));
+    return made || made.error().code() == ErrorCode::already_exists ? Result<void>() : made;
+}
+
+// A good commit of this step is never replaced; a damaged one makes way.
+Result<void> SaveSteps::clear_place(std::uint64_t step, const std::string& token) {
+    const std::string path = join_path(options_.directory, step_directory(step));
+    const auto status = world_.files.status(path);
+    if (!status) {
+        return status.error().code() == ErrorCode::not_found ? Result<void>()
+                                                             : Result<void>(status.error());
+    }
+    MPITRAIN_TRY(const Verified verified, verify_commit(world_.files, path, {}));
+    if (verified.bad.empty()) {
+        return Error(ErrorCode::already_exists, "this step is committed already")
+            .at(path)
+            .mend("remove it, or save to another directory");
+    }
+    const std::string aside = leftover_directory(step, Leftover::damaged, token);
+    return world_.files.rename(path, join_path(options_.directory, aside));
+}
+
+Result<void> SaveSteps::prepare(const Contribution& mine,
+                                const std::vector<std::string>& plans,
+                                const std::string& token) {
+    const auto unchanged = [&](const std::string& plan) { return plan == plans.front(); };
+    const bool reuse = prepared_ && plans.front() == prepared_->id &&
+                       std::all_of(plans.begin(), plans.end(), unchanged);
+    return reuse ? Result<void>() : prepare_anew(mine, token);
+}
+
+Result<void> SaveSteps::prepare_anew(const Contribution& mine, const std::string& token) {
+    prepared_.reset();
+    MPITRAIN_TRY(Agreement told,
+                 agree(world_.peers, encode(mine), options_.deadline, "planning the save"));
+    if (told.failed()) {
+        return told.failure();
+    }
+    std::vector<Contribution> contributions;
+    for (const std::string& word : told.words) {
+        MPITRAIN_TRY(Contribution contribution, decode_contribution(word));
+        contributions.push_back(std::move(contribution));
+    }
+    auto fresh = std::make_unique<Prepared>();
+    MPITRAIN_TRY(fresh->plan, plan_save(contributions));
+    fresh->id = token;
+    fresh->mine = mine;
+    for (const ShardPlan& shard : fresh->plan.shards) {
+        if (shard.rank == world_.peers.rank()) {
+            fresh->shard = &shard;
+        }
+    }
+    prepared_ = std::move(fresh);
+    return {};
+}
+
+Result<void> SaveSteps::lay_out() {
+    if (prepared_->shard != nullptr && !prepared_->image) {
+        MPITRAIN_TRY(prepared_->image,
+                     world_.container.shard(prepared_->shard->datasets, default_block_bytes));
+    }
+    return {};
+}
+
+Result<std::string> SaveSteps::write_shard_of(const SaveInput& input, const std::string& token) {
+    if (prepared_->shard == nullptr) {
+        return std::string();
+    }
+    MPITRAIN_TRY_VOID(lay_out());
+    MPITRAIN_TRY(ShardFile file,
+                 write_shard(world_.files,
+                             shard_path(input.step, token),
+                             *prepared_->shard,
+                             *prepared_->image,
+                             {input.tensors, input.blobs},
+                             default_block_bytes,
+                             world_.staging));
+    return encode(ShardReport{std::move(file), prepared_->image->dataset_offsets});
+}
+
+SaveSteps::View SaveSteps::start_view(const SaveInput& input, const std::string& token) {
+    const SavePlan& plan = prepared_->plan;
+    if (!is_first() || !options_.hdf5_view || !deserves_view(plan)) {
+        return {};
+    }
+    return std::async(std::launch::async | std::launch::deferred, [this, &input, &plan, token] {
+        Attributes attributes = input.attributes;
+        attributes["mpt.schema"] = std::string(manifest_schema);
+        attributes["mpt.step"] = static_cast<std::int64_t>(input.step);
+        return world_.container.view(view_of(plan, token), attributes);
+    });
+}
+
+// Rank 0: the point where the commit comes to be is the rename; before it a crash leaves nothing
+// visible, after the sync that follows it the commit is durable.
+Result<std::string> SaveSteps::commit(const SaveInput& input,
+                                      const std::string& token,
+                                      const std::vector<std::string>& reports,
+                                      View view) {
+    const std::string place = temporary(input.step, token);
+    MPITRAIN_TRY(Manifest manifest, manifest_of(prepared_->plan, reports));
+    manifest.step = input.step;
+    manifest.world_size = world_.peers.size();
+    manifest.created = rfc3339(world_.now());
+    manifest.model = options_.model;
+    manifest.job = world_.self.job;
+    manifest.attempt = world_.self.attempt;
+    manifest.attributes = input.attributes;
+    if (view.valid()) {
+        MPITRAIN_TRY(const std::vector<std::byte> bytes, view.get());
+        const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        MPITRAIN_TRY_VOID(write_new_file(world_.files, join_path(place, view_name), text));
+        manifest.view = ViewFile{bytes.size(), crc32c(bytes)};
+    }
+    MPITRAIN_TRY_VOID(
+        write_new_file(world_.files, join_path(place, manifest_name), encode(manifest)));
+    MPITRAIN_TRY_VOID(world_.files.sync_directory(place));
+    const std::string path = path_of(input.step);
+    const auto make_visible = [&]() -> Result<void> {
+        MPITRAIN_TRY_VOID(world_.files.rename(place, path));
+        return world_.files.sync_directory(options_.directory);
+    };
+    MPITRAIN_TRY_VOID(lease_.guard(make_visible));
+    return fmt::format("{}", manifest.size_bytes());
+}
+
+void SaveSteps::abandon(std::uint64_t step, const std::string& token) {
+    static_cast<void>(remove_tree(world_.files, temporary(step, token)));
+}
+
+std::vector<std::string> SaveSteps::tidy(std::uint64_t step, const std::string& token) {
+    if (!is_first() || options_.keep.last == 0) {
+        return {};
+    }
+    const auto removed =
+        apply_retention(world_.files, options_.directory, options_.keep, step, token);
+    if (!removed) {
+        return {"an old commit could not be removed: " + removed.error().text()};
+    }
+    return {};
+}
+
+}  // namespace mpitrain::checkpoint

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "mpitrain/base/result.hpp"
+#include "mpitrain/checkpoint/container.hpp"
+#include "mpitrain/checkpoint/save_plan.hpp"
+#include "shard_writer.hpp"
+
+namespace mpitrain::checkpoint {
+
+// A shard file in memory: what a save behind the training writes, so that the training may change
+// its state meanwhile. The memory is kept from one save to the next, in large pages and touched
+// once, for copying into new memory takes many times as long; it holds what this rank writes and no
+// more.
+class Snapshot {
+  public:
+    Snapshot() = default;
+    Snapshot(const Snapshot&) = delete;
+    Snapshot& operator=(const Snapshot&) = delete;
+    ~Snapshot();
+
+    // Makes room for a file of this layout and touches it. Nothing to do when the layout is that of
+    // before; `layout_id` tells. Errors: resource_exhausted.
+    Result<void> reserve(const ShardImage& image, std::string_view layout_id);
+    // Copies everything to its place: the time the training loses. After reserve().
+    void take(const ShardPlan& plan, const ShardImage& image, const Sources& sources);
+    // The file, padded to whole pages. Its checksum table is zeros.
+    [[nodiscard]] std::span<std::byte> bytes() const { return {memory_, used_bytes_}; }
+
+  private:
+    std::byte* memory_ = nullptr;
+    std::size_t mapped_bytes_ = 0;
+    std::size_t used_bytes_ = 0;
+    std::string layout_id_;
+};
+
+}  // namespace mpitrain::checkpoint

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <future>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "mpitrain/base/result.hpp"
+
+namespace mpitrain::checkpoint {
+
+// One thread behind the training, of low priority, which does its jobs one after the other. It is
+// started by the first job. The destructor waits for the job under way and those behind it.
+class Worker {
+  public:
+    using Outcome = Result<std::string>;
+
+    Worker() = default;
+    Worker(const Worker&) = delete;
+    Worker& operator=(const Worker&) = delete;
+    ~Worker();
+
+    // Errors: resource_exhausted (no thread to be had).
+    Result<std::future<Outcome>> submit(std::function<Outcome()> job);
+    [[nodiscard]] bool is_idle() const;
+
+  private:
+    void run();
+
+    mutable std::mutex mutex_;
+    std::condition_variable changed_;
+    std::deque<std::packaged_task<Outcome()>> jobs_;  // the first may be under way
+    bool ending_ = false;
+    std::thread thread_;
+};
+
+// What a job has come to, once it has.
+std::optional<Worker::Outcome> take_if_done(std::future<Worker::Outcome>& job);
+
+}  // namespace mpitrain::checkpoint
