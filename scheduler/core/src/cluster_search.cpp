@@ -181,20 +181,60 @@ bool ClusterTree::can_reach(const PoolNeed& need, int level) const {
            BitTree::none;
 }
 
-std::vector<NodeId> ClusterTree::reachable(const PoolNeed& need,
-                                           int level,
-                                           std::size_t count_max) const {
+std::vector<NodeId> ClusterTree::reachable_one(const PoolNeed& need,
+                                               int level,
+                                               std::size_t count_max) const {
     const Pool& pool = pools_[index_of(need.pool)];
     std::vector<NodeId> found;
     if (!can_reach(need, level)) {
         return found;
     }
+    // Nodes with free slots that cannot be reached are passed over, but not without end.
+    std::size_t looks = 8 * count_max;
+    const std::size_t leaves = pool.leaves.size();
+    for (int free = need.slots - 1; free > 0; --free) {
+        const BitTree& by_empty = pool.leaves_by[index_of(free)];
+        for (std::size_t key = by_empty.next(0); key != BitTree::none && looks > 0;
+             key = by_empty.next(key + 1)) {
+            const Leaf& leaf = leaves_[index_of(pool.leaves[key % leaves])];
+            const std::size_t width = leaf.nodes.size();
+            const std::size_t end = (index_of(free) + 1) * width;
+            for (std::size_t at = leaf.by_free.next(index_of(free) * width);
+                 at < end && found.size() < count_max && looks > 0;
+                 at = leaf.by_free.next(at + 1)) {
+                --looks;
+                const Node& node = nodes_[index_of(leaf.nodes[at % width])];
+                if (node.reach[index_of(level)] >= need.slots) {
+                    found.push_back(node.id);
+                }
+            }
+        }
+    }
     const std::size_t size = index_of(pool.size);
     const BitTree& tree = pool.reach[index_of(level)];
-    std::size_t key = tree.next(index_of(need.slots) * size);
-    while (key != BitTree::none && (need.nodes > 1 || found.size() < count_max)) {
+    for (std::size_t key = tree.next(index_of(need.slots) * size);
+         key != BitTree::none && found.size() < count_max;
+         key = tree.next(key + 1)) {
+        const Node& node = nodes_[index_of(pool.first) + key % size];
+        if (node.free == 0) {
+            found.push_back(node.id);
+        }
+    }
+    if (found.empty()) {  // all have some free slots, and the looks were spent on others
+        const std::size_t key = tree.next(index_of(need.slots) * size);
         found.push_back(nodes_[index_of(pool.first) + key % size].id);
-        key = tree.next(key + 1);
+    }
+    return found;
+}
+
+std::vector<NodeId> ClusterTree::reachable_nodes(const PoolNeed& need, int level) const {
+    const Pool& pool = pools_[index_of(need.pool)];
+    std::vector<NodeId> found;
+    const std::size_t size = index_of(pool.size);
+    const BitTree& tree = pool.reach[index_of(level)];
+    for (std::size_t key = tree.next(index_of(need.slots) * size); key != BitTree::none;
+         key = tree.next(key + 1)) {
+        found.push_back(nodes_[index_of(pool.first) + key % size].id);
     }
     return found;
 }

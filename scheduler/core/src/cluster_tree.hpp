@@ -44,13 +44,13 @@ class ClusterTree {
     // with the fewest empty nodes; whole nodes as choose_leaves says. Nothing is held yet.
     [[nodiscard]] std::optional<Allocation> find(const PoolNeed& need) const;
 
-    // Nodes on which a job of `level` could have `need`, were all above `level` preempted. For a
-    // need of one node the answer is at most `count_max` nodes, those of least reach first; for
-    // several nodes it is all of them, or none when they are too few. Ascending in reach, then in
-    // order.
-    [[nodiscard]] std::vector<NodeId> reachable(const PoolNeed& need,
-                                                int level,
-                                                std::size_t count_max) const;
+    // Whether a job of `level` could have `need`, were all above `level` preempted; and where: for
+    // a part of a node at most `count_max` nodes, those with the most free slots first; for whole
+    // nodes all of them, in cluster order.
+    [[nodiscard]] std::vector<NodeId> reachable_one(const PoolNeed& need,
+                                                    int level,
+                                                    std::size_t count_max) const;
+    [[nodiscard]] std::vector<NodeId> reachable_nodes(const PoolNeed& need, int level) const;
     [[nodiscard]] bool can_reach(const PoolNeed& need, int level) const;
 
     // The slots must be free, resp. held at that level. O(pieces * levels).

@@ -249,7 +249,7 @@ void Core::State::victim_gone(JobIndex index) {
         run(index);
         return;
     }
-    tree_.release(one.held, level_of(one));
+    tree_.release(one.held, held_level(one));
     for (const NodeSlots& piece : one.held) {
         std::erase(on_node_[static_cast<std::size_t>(piece.node.value())], index);
     }
@@ -319,7 +319,7 @@ void Core::State::restand(JobIndex index) {
     }
     if (queued) {
         enqueue(index);
-    } else if (!one.held.empty() && one.claimant == nobody && before != level_of(one)) {
+    } else if (one.state == GangState::running && before != level_of(one)) {
         tree_.relevel(one.held, before, level_of(one));
         changed_ = true;
     }
@@ -353,6 +353,7 @@ void Core::State::forget(JobIndex index) {
 
 void Core::State::stop(JobIndex index, StopReason reason) {
     Job& one = job(index);
+    tree_.relevel(one.held, held_level(one), pinned_level);
     one.state = GangState::stopping;
     ++one.stamp;  // its standing matters no more
     actions_.emplace_back(Stop{one.request.job, one.attempt, reason});
@@ -365,6 +366,11 @@ Core::State::QueueKey Core::State::key(JobIndex index) const {
 
 int Core::State::level_of(const Job& one) const {
     return one.request.preemptible ? one.standing.level : pinned_level;
+}
+
+// Only what runs can be preempted: what stops, or waits for its victims, is out of reach.
+int Core::State::held_level(const Job& one) const {
+    return one.state == GangState::running ? level_of(one) : pinned_level;
 }
 
 Nanoseconds Core::State::expected_end(const Job& one) const {

@@ -63,13 +63,14 @@ bool Core::State::try_start(JobIndex index) {
 
 void Core::State::start(JobIndex index, Allocation where) {
     dequeue(index);
+    job(index).state = GangState::running;
     take(index, std::move(where));
     run(index);
 }
 
 void Core::State::take(JobIndex index, Allocation where) {
     Job& one = job(index);
-    tree_.hold(where, level_of(one));
+    tree_.hold(where, held_level(one));
     for (const NodeSlots& piece : where) {
         on_node_[static_cast<std::size_t>(piece.node.value())].push_back(index);
     }
@@ -79,7 +80,10 @@ void Core::State::take(JobIndex index, Allocation where) {
 // Its slots are its own and free of others.
 void Core::State::run(JobIndex index) {
     Job& one = job(index);
-    one.state = GangState::running;
+    if (one.state == GangState::claiming) {
+        tree_.relevel(one.held, pinned_level, level_of(one));
+        one.state = GangState::running;
+    }
     one.started = now_;
     ++one.attempt;
     if (policy_->backfill() == Backfill::easy) {

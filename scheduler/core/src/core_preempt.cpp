@@ -10,33 +10,28 @@
 namespace mpitrain::scheduler {
 namespace {
 
-// How many nodes are weighed against each other for a job that shares one. They are those that come
-// nearest to fitting, so more of them hardly change the answer.
-constexpr std::size_t nodes_weighed_max = 32;
+// How many nodes are weighed against each other for a job that shares one. They are those with the
+// most free slots, so more of them hardly change the answer.
+constexpr std::size_t nodes_weighed_max = 64;
 
 }  // namespace
 
-// The gang of one level may preempt all worse ones. The worst level that suffices is found first,
-// so that a job of a better one is never preempted where one of a worse could be.
+// A job may preempt all of a worse level. Among the ways to make room, the one that stops the
+// fewest slots is taken: stopping a large job for a small one leaves the rest of its slots idle.
 std::optional<Core::State::Plan> Core::State::plan_preemption(JobIndex index) const {
     const Job& one = job(index);
+    std::optional<Plan> best;
     for (const PoolNeed& need : classes_[static_cast<std::size_t>(one.shape_class)].needs) {
-        if (!tree_.can_reach(need, one.standing.level)) {
+        const int level = one.standing.level;
+        if (!tree_.can_reach(need, level)) {
             continue;
         }
-        for (int level = tree_.levels() - 1; level >= one.standing.level; --level) {
-            if (!tree_.can_reach(need, level)) {
-                continue;
-            }
-            if (need.nodes == 1) {
-                return plan_one_node(need, level);
-            }
-            if (auto plan = plan_whole_nodes(need, level)) {
-                return plan;
-            }
+        auto plan = need.nodes == 1 ? plan_one_node(need, level) : plan_whole_nodes(need, level);
+        if (plan && (!best || plan->cost < best->cost)) {
+            best = std::move(plan);
         }
     }
-    return std::nullopt;
+    return best;
 }
 
 // What a preemption costs: the slots that stop. A gang's weigh everywhere it runs.
@@ -74,39 +69,56 @@ std::uint64_t slots_on(const Allocation& held, NodeId node) {
 
 }  // namespace
 
-Core::State::Plan Core::State::plan_one_node(const PoolNeed& need, int level) const {
-    Plan best;
-    double best_cost = 0;
-    for (const NodeId node : tree_.reachable(need, level, nodes_weighed_max)) {
-        std::vector<JobIndex> chosen;
-        int room = std::popcount(tree_.free_mask(node));
-        for (const JobIndex victim : victims_on(node, level)) {
-            if (room >= need.slots) {
-                break;
-            }
-            room += std::popcount(slots_on(job(victim).held, node));
-            chosen.push_back(victim);
+// The victims on one node that stop the fewest slots, of two kinds: as many as it takes from the
+// worst level on, without those that turn out not to be needed; or a single one that suffices.
+std::vector<Core::State::JobIndex> Core::State::victims_for(NodeId node,
+                                                            int slots,
+                                                            int level) const {
+    const auto all = victims_on(node, level);
+    int room = std::popcount(tree_.free_mask(node));
+    const int lacking = slots - room;
+    std::vector<JobIndex> several;
+    JobIndex single = nobody;
+    for (const JobIndex victim : all) {
+        const int gives = std::popcount(slots_on(job(victim).held, node));
+        if (room < slots) {
+            room += gives;
+            several.push_back(victim);
         }
-        // Whoever turned out not to be needed is let go again.
-        std::erase_if(chosen, [&](JobIndex victim) {
-            const int slots = std::popcount(slots_on(job(victim).held, node));
-            const bool spare = room - slots >= need.slots;
-            room -= spare ? slots : 0;
-            return spare;
-        });
+        if (gives >= lacking && (single == nobody || cost(victim) < cost(single))) {
+            single = victim;
+        }
+    }
+    double sum = 0;
+    for (auto victim = several.rbegin(); victim != several.rend(); ++victim) {
+        const int gives = std::popcount(slots_on(job(*victim).held, node));
+        if (room - gives >= slots) {
+            room -= gives;
+            *victim = nobody;
+        } else {
+            sum += cost(*victim);
+        }
+    }
+    std::erase(several, nobody);
+    return single != nobody && cost(single) < sum ? std::vector{single} : several;
+}
+
+std::optional<Core::State::Plan> Core::State::plan_one_node(const PoolNeed& need, int level) const {
+    std::optional<Plan> best;
+    for (const NodeId node : tree_.reachable_one(need, level, nodes_weighed_max)) {
+        auto victims = victims_for(node, need.slots, level);
         double sum = 0;
         std::uint64_t open = tree_.free_mask(node);
-        for (const JobIndex victim : chosen) {
+        for (const JobIndex victim : victims) {
             sum += cost(victim);
             open |= slots_on(job(victim).held, node);
         }
-        if (best.where.empty() || sum < best_cost) {
-            best_cost = sum;
-            best.victims = std::move(chosen);
-            best.where = {{node, ClusterTree::pick_slots(open, need.slots, tree_.slots_of(node))}};
+        if (!best || sum < best->cost) {
+            best = Plan{{{node, ClusterTree::pick_slots(open, need.slots, tree_.slots_of(node))}},
+                        std::move(victims),
+                        sum};
         }
     }
-    MPITRAIN_ASSERT(!best.where.empty());
     return best;
 }
 
@@ -120,7 +132,7 @@ std::optional<Core::State::Plan> Core::State::plan_whole_nodes(const PoolNeed& n
         }
     };
     std::map<int, std::vector<Candidate>> by_leaf;
-    for (const NodeId node : tree_.reachable(need, level, 0)) {
+    for (const NodeId node : tree_.reachable_nodes(need, level)) {
         double sum = 0;
         for (const JobIndex victim : victims_on(node, level)) {
             sum += cost(victim);
@@ -169,6 +181,9 @@ std::optional<Core::State::Plan> Core::State::plan_whole_nodes(const PoolNeed& n
         }
     }
     plan.victims.assign(victims.begin(), victims.end());
+    for (const JobIndex victim : victims) {
+        plan.cost += cost(victim);
+    }
     return plan;
 }
 
@@ -196,7 +211,7 @@ void Core::State::claim(JobIndex index, Plan plan) {
                 on_node_[static_cast<std::size_t>(piece.node.value())].push_back(victim);
             }
         }
-        tree_.hold(rest, pinned_level);
+        tree_.hold(rest, level_of(one));  // until stop() puts it out of reach
         ends_.erase({expected_end(one), victim});
         one.held = std::move(rest);
         stop(victim, StopReason::preempted);

@@ -66,6 +66,7 @@ class Core::State {
     struct Plan {
         Allocation where;
         std::vector<JobIndex> victims;
+        double cost = 0;
     };
     // Where the first job that waits will start, and what may be used there until then.
     struct Promise {
@@ -103,6 +104,7 @@ class Core::State {
     [[nodiscard]] JobView view(const Job& job) const;
     [[nodiscard]] QueueKey key(JobIndex index) const;
     [[nodiscard]] int level_of(const Job& job) const;
+    [[nodiscard]] int held_level(const Job& job) const;
     [[nodiscard]] Nanoseconds expected_end(const Job& job) const;
 
     // Who starts
@@ -116,9 +118,10 @@ class Core::State {
 
     // Preemption
     std::optional<Plan> plan_preemption(JobIndex index) const;
-    [[nodiscard]] Plan plan_one_node(const PoolNeed& need, int level) const;
+    [[nodiscard]] std::optional<Plan> plan_one_node(const PoolNeed& need, int level) const;
     [[nodiscard]] std::optional<Plan> plan_whole_nodes(const PoolNeed& need, int level) const;
     [[nodiscard]] std::vector<JobIndex> victims_on(NodeId node, int level) const;
+    [[nodiscard]] std::vector<JobIndex> victims_for(NodeId node, int slots, int level) const;
     [[nodiscard]] double cost(JobIndex victim) const;
     void claim(JobIndex index, Plan plan);
 
