@@ -1,0 +1,59 @@
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mpitrain/base/duration.hpp"
+#include "mpitrain/base/result.hpp"
+#include "mpitrain/base/strong_id.hpp"
+#include "mpitrain/scheduler/cluster_spec.hpp"
+
+namespace mpitrain::scheduler {
+
+// Domains of the cluster, the smallest first.
+enum class Level : std::uint8_t { node, leaf, block, cluster };
+std::string_view to_string(Level level);
+
+// What a gang needs, without who asks. Jobs of equal shape can start at the same moments, so the
+// queue asks once for all of them.
+//
+// A gang of at most one node's slots runs on one node, packed beside others unless `exclusive`. A
+// larger one takes whole nodes: a neighbour would slow every rank of it.
+struct GangShape {
+    SlotType type = SlotType::gpu;
+    int slots = 1;                  // GPUs, or core shares
+    std::string gpu_type = {};      // part of the node's gpu_type; empty = any
+    bool exclusive = false;         // whole nodes even for few slots
+    Level within = Level::cluster;  // must lie in one domain of this level
+    int slice_nodes = 0;            // > 0: groups of this many nodes, each within one leaf
+    auto operator<=>(const GangShape&) const = default;
+};
+
+// One job as the core sees it; immutable. Times are since the host's epoch.
+struct GangRequest {
+    JobId job;
+    GangShape shape;
+    int priority = 0;  // higher goes first, before everything else a policy looks at
+    // What the job is expected to run, where anybody said: a time limit, a learned estimate. Only
+    // an oracle policy is ever given the truth, by the simulator.
+    std::optional<Nanoseconds> estimate = {};
+    bool preemptible = true;
+    std::string account = {};
+    bool operator==(const GangRequest&) const = default;
+};
+
+// Slots of one node, bit i = SlotId i.
+struct NodeSlots {
+    NodeId node;
+    std::uint64_t slots = 0;
+    bool operator==(const NodeSlots&) const = default;
+};
+
+// Slots that one attempt holds, nodes in cluster order, which is rank order.
+using Allocation = std::vector<NodeSlots>;
+int slot_count(const Allocation& allocation);
+
+}  // namespace mpitrain::scheduler

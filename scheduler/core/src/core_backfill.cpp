@@ -1,0 +1,187 @@
+// EASY: the first job that waits is promised the earliest moment at which it will fit, by what is
+// expected of those that run; others may start if they do not get in the way of that.
+#include <algorithm>
+#include <bit>
+#include <map>
+
+#include "core_state.hpp"
+
+namespace mpitrain::scheduler {
+
+void Core::State::schedule_easy() {
+    while (pending_count_ > 0) {
+        std::optional<QueueKey> first;
+        for (const ShapeClass& shape : classes_) {
+            if (!shape.pending.empty() && (!first || *shape.pending.begin() < *first)) {
+                first = *shape.pending.begin();
+            }
+        }
+        const JobIndex head = first ? std::get<3>(*first) : nobody;
+        if (head == nobody || !try_start(head)) {
+            if (head != nobody) {
+                backfill(head, promise_to(head));
+            }
+            return;
+        }
+    }
+}
+
+Core::State::Promise Core::State::promise_to(JobIndex head) const {
+    Promise best;
+    for (const PoolNeed& need : classes_[static_cast<std::size_t>(job(head).shape_class)].needs) {
+        auto promise = promise_in(need);
+        if (promise && promise->at < best.at) {
+            best = *std::move(promise);
+        }
+    }
+    return best;
+}
+
+// Replays the expected ends on a copy of the free counts until the gang fits.
+std::optional<Core::State::Promise> Core::State::promise_in(const PoolNeed& need) const {
+    const std::size_t nodes = on_node_.size();
+    std::vector<int> room(nodes, 0);
+    std::vector<char> ours(nodes, 0);
+    std::map<int, int> full;  // by domain: nodes that are empty by then
+    const int slots = need.slots;
+    const auto domain = [&](NodeId node) {
+        return need.within == Level::leaf    ? tree_.leaf_of(node)
+               : need.within == Level::block ? tree_.block_of(node)
+                                             : 0;
+    };
+    for (std::size_t i = 0; i < nodes; ++i) {
+        const NodeId node(static_cast<int>(i));
+        ours[i] = tree_.in_pool(node, need.pool) && tree_.is_open(node) ? 1 : 0;
+        room[i] = ours[i] != 0 ? std::popcount(tree_.free_mask(node)) : 0;
+        if (ours[i] != 0 && room[i] >= slots) {
+            ++full[domain(node)];
+        }
+    }
+    for (auto end = ends_.begin(); end != ends_.end();) {
+        const Nanoseconds at = end->first;
+        std::optional<int> fits;
+        for (; end != ends_.end() && end->first == at; ++end) {
+            for (const NodeSlots& piece : job(end->second).held) {
+                const auto i = static_cast<std::size_t>(piece.node.value());
+                if (ours[i] == 0) {
+                    continue;
+                }
+                const int before = room[i];
+                room[i] += std::popcount(piece.slots);
+                if (before < slots && room[i] >= slots &&
+                    ++full[domain(piece.node)] >= need.nodes) {
+                    fits = domain(piece.node);
+                }
+            }
+        }
+        if (!fits) {
+            continue;
+        }
+        Promise promise;
+        promise.at = std::max(at, now_);
+        std::vector<std::pair<int, int>> chosen;  // room, node: the tightest first
+        for (std::size_t i = 0; i < nodes; ++i) {
+            if (room[i] >= slots && domain(NodeId(static_cast<int>(i))) == *fits) {
+                chosen.emplace_back(room[i], static_cast<int>(i));
+            }
+        }
+        std::sort(chosen.begin(), chosen.end());
+        for (std::size_t i = 0; i < static_cast<std::size_t>(need.nodes); ++i) {
+            promise.spare.emplace_back(NodeId(chosen[i].second), chosen[i].first - slots);
+        }
+        return promise;
+    }
+    return std::nullopt;
+}
+
+// Sets aside what the promise needs of the slots that are free now.
+void Core::State::keep(Promise& promise) {
+    promise.kept.clear();
+    for (const auto& [node, spare] : promise.spare) {
+        std::uint64_t kept = tree_.free_mask(node);
+        for (int i = 0; i < spare && kept != 0; ++i) {
+            kept &= kept - 1;
+        }
+        if (kept != 0) {
+            promise.kept.push_back({node, kept});
+        }
+    }
+    tree_.hold(promise.kept, pinned_level);
+}
+
+void Core::State::backfill(JobIndex head, Promise promise) {
+    struct Cursor {
+        std::set<QueueKey>::iterator at;
+        ShapeClass* shape;
+        bool long_ones = true;   // may one that ends after the promise still fit?
+        bool short_ones = true;  // and one that ends before?
+    };
+    std::vector<Cursor> cursors;
+    for (ShapeClass& shape : classes_) {
+        const bool fits =
+            std::any_of(shape.needs.begin(), shape.needs.end(), [&](const auto& need) {
+                return tree_.find(need).has_value();
+            });
+        if (fits && !shape.pending.empty()) {
+            cursors.push_back({shape.pending.begin(), &shape});
+        }
+    }
+    keep(promise);
+    while (!cursors.empty()) {
+        const auto first =
+            std::min_element(cursors.begin(), cursors.end(), [](const Cursor& a, const Cursor& b) {
+                return *a.at < *b.at;
+            });
+        const JobIndex index = std::get<3>(*first->at);
+        ++first->at;
+        const auto estimate = job(index).request.estimate;
+        const bool ends_before = promise.at == never ||
+                                 (estimate && *estimate - job(index).attained <= promise.at - now_);
+        if (index != head && (ends_before ? first->short_ones : first->long_ones)) {
+            const bool started = try_start_within(index, promise, ends_before);
+            if (!started) {
+                first->long_ones = false;
+                first->short_ones = first->short_ones && !ends_before;
+            }
+        }
+        if (first->at == first->shape->pending.end() || !first->short_ones) {
+            cursors.erase(first);
+        }
+    }
+    tree_.release(promise.kept, pinned_level);
+}
+
+bool Core::State::try_start_within(JobIndex index, Promise& promise, bool may_use_kept) {
+    const auto& needs = classes_[static_cast<std::size_t>(job(index).shape_class)].needs;
+    for (const PoolNeed& need : needs) {
+        if (auto where = tree_.find(need)) {
+            // Whoever is still there at the promised moment uses up what is spare of its nodes.
+            if (!may_use_kept) {
+                for (auto& [node, spare] : promise.spare) {
+                    for (const NodeSlots& piece : *where) {
+                        spare -= piece.node == node ? std::popcount(piece.slots) : 0;
+                    }
+                }
+            }
+            start(index, *std::move(where));
+            return true;
+        }
+    }
+    if (!may_use_kept || promise.kept.empty()) {
+        return false;
+    }
+    tree_.release(promise.kept, pinned_level);
+    promise.kept.clear();
+    bool started = false;
+    for (const PoolNeed& need : needs) {
+        if (auto where = tree_.find(need)) {
+            start(index, *std::move(where));
+            started = true;
+            break;
+        }
+    }
+    keep(promise);
+    return started;
+}
+
+}  // namespace mpitrain::scheduler

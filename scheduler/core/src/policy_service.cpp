@@ -1,0 +1,111 @@
+#include <algorithm>
+#include <cmath>
+
+#include "mpitrain/scheduler/policy.hpp"
+
+namespace mpitrain::scheduler {
+namespace {
+
+double seconds(Nanoseconds time) {
+    return std::chrono::duration<double>(time).count();
+}
+
+Nanoseconds nanoseconds(double seconds) {
+    constexpr double most = 9e9;  // beyond that it does not matter, and a count could overflow
+    return Nanoseconds(static_cast<std::int64_t>(std::min(seconds, most) * 1e9));
+}
+
+// Steps of service, and the moment at which a running job reaches the next one.
+struct Step {
+    int number = 0;
+    Nanoseconds next_after = never;  // more run time until the next step
+};
+
+Step step_of(double service, double weight, const std::vector<double>& thresholds) {
+    // Timers are rounded to nanoseconds: a job that is there within a microsecond is there.
+    const double reached = service + 1e-6 * weight;
+    const auto next = std::upper_bound(thresholds.begin(), thresholds.end(), reached);
+    Step step;
+    step.number = static_cast<int>(next - thresholds.begin());
+    if (next != thresholds.end()) {
+        step.next_after = nanoseconds((*next - service) / weight);
+    }
+    return step;
+}
+
+Nanoseconds later(Nanoseconds now, Nanoseconds after) {
+    return after > never - now ? never : now + after;
+}
+
+class ServicePolicy final : public Policy {
+  public:
+    explicit ServicePolicy(const ServiceOptions& options) : options_(options) {
+        double threshold = seconds(options.first);
+        for (int step = 0; step + 1 < options.steps; ++step) {
+            thresholds_.push_back(threshold);
+            threshold *= options.ratio;
+        }
+    }
+    [[nodiscard]] std::string_view name() const override { return "default"; }
+    [[nodiscard]] int levels() const override { return options_.steps + 1; }
+
+    [[nodiscard]] Standing standing(const JobView& job, Nanoseconds now) const override {
+        const Nanoseconds limit =
+            options_.patience +
+            (job.nodes > 1 ? Nanoseconds{}
+                           : nanoseconds(options_.patience_ratio * seconds(job.attained)));
+        Standing standing;
+        standing.marked = job.marked || (!job.running && job.delay(now) >= limit);
+        if (standing.marked) {
+            return standing;  // level 0, for good
+        }
+        const double weight = std::pow(job.request.shape.slots, options_.size_exponent);
+        const Step step = step_of(seconds(job.attained) * weight, weight, thresholds_);
+        const int bonus = job.request.priority + (job.nodes > 1 ? options_.gang_bonus : 0);
+        standing.level = std::clamp(step.number - bonus, 0, options_.steps - 1) + 1;
+        if (job.running) {
+            standing.changes_at = later(now, step.next_after);
+        } else {
+            standing.changes_at = later(now, limit - job.delay(now));
+        }
+        return standing;
+    }
+
+  private:
+    ServiceOptions options_;
+    std::vector<double> thresholds_;
+};
+
+class LasPolicy final : public Policy {
+  public:
+    LasPolicy(std::string name, std::vector<double> thresholds)
+        : name_(std::move(name)), thresholds_(std::move(thresholds)) {}
+    [[nodiscard]] std::string_view name() const override { return name_; }
+    [[nodiscard]] int levels() const override { return static_cast<int>(thresholds_.size()) + 1; }
+
+    [[nodiscard]] Standing standing(const JobView& job, Nanoseconds now) const override {
+        const double weight = job.request.shape.slots;
+        const Step step = step_of(seconds(job.attained) * weight, weight, thresholds_);
+        return {.level = step.number,
+                .changes_at = job.running ? later(now, step.next_after) : never};
+    }
+
+  private:
+    std::string name_;
+    std::vector<double> thresholds_;
+};
+
+}  // namespace
+
+std::unique_ptr<Policy> service_policy(const ServiceOptions& options) {
+    return std::make_unique<ServicePolicy>(options);
+}
+
+std::unique_ptr<Policy> las_policy(std::string name, std::vector<double> thresholds_gpu_hours) {
+    for (double& threshold : thresholds_gpu_hours) {
+        threshold *= 3600;
+    }
+    return std::make_unique<LasPolicy>(std::move(name), std::move(thresholds_gpu_hours));
+}
+
+}  // namespace mpitrain::scheduler

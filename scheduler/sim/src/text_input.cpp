@@ -1,0 +1,50 @@
+#include "text_input.hpp"
+
+#include <fmt/format.h>
+#include <zlib.h>
+
+#include <array>
+#include <cerrno>
+#include <memory>
+
+namespace mpitrain::sim {
+
+Result<std::string> read_text(const std::string& path) {
+    constexpr std::size_t bytes_max = std::size_t{2} << 30;
+    struct Close {
+        void operator()(gzFile_s* file) const { gzclose(file); }
+    };
+    errno = 0;
+    const std::unique_ptr<gzFile_s, Close> file(gzopen(path.c_str(), "rbe"));
+    if (!file) {
+        return system_error(errno == 0 ? ENOMEM : errno, "open", path);
+    }
+    std::string text;
+    std::array<char, 1 << 16> buffer{};
+    while (true) {
+        const int count = gzread(file.get(), buffer.data(), buffer.size());
+        if (count < 0) {
+            int code = 0;
+            const char* message = gzerror(file.get(), &code);
+            if (code == Z_ERRNO) {
+                return system_error(errno, "read", path);
+            }
+            return Error(ErrorCode::data_loss, fmt::format("cannot unpack: {}", message)).at(path);
+        }
+        if (count == 0) {
+            break;
+        }
+        text.append(buffer.data(), static_cast<std::size_t>(count));
+        if (text.size() > bytes_max) {
+            return Error(ErrorCode::invalid_argument, "is longer than 2 GiB").at(path);
+        }
+    }
+    int code = Z_OK;
+    gzerror(file.get(), &code);
+    if (code == Z_BUF_ERROR) {
+        return Error(ErrorCode::data_loss, "ends in the middle of packed data").at(path);
+    }
+    return text;
+}
+
+}  // namespace mpitrain::sim
