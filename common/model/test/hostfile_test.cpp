@@ -71,7 +71,7 @@ TEST(Hostfile, NamesFileLineAndColumnOfWhatItCannotRead) {
               "hosts:2:6: 'gpu[1-' is not a host list: '[' without ']' (write host slots=8, host:8 "
               "or gpu[01-04])"},
              {"a[1-3]b[1-999999999]",
-              "hosts:1:9: 'a[1-3]b[1-999999999]' is not a host list: more than 1048576 hosts "
+              "hosts:1:9: 'a[1-3]b[1-999999999]' is not a host list: more than 262144 hosts "
               "(write host slots=8, host:8 or gpu[01-04])"},
          }) {
         EXPECT_EQ(text_of(parse_hostfile(example.text, "hosts")), example.expected);
