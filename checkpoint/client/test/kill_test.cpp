@@ -170,7 +170,7 @@ TEST_P(Kill9, NeverTearsOrLosesACommit) {
     for (int round = 0; round < rounds && !testing::Test::HasFailure(); ++round) {
         const auto ranks = start_job(directory, step + 1, kind);
         // The moment is the point of the test, so this is a sleep and not a wait for an event.
-        std::this_thread::sleep_for(std::chrono::microseconds(random() % 80'000));
+        std::this_thread::sleep_for(std::chrono::microseconds(random() % 150'000));
         end_job(ranks, kind, random);
         expect_all_whole(directory);
         const std::uint64_t now = loaded_step(directory);
