@@ -67,11 +67,18 @@ def checkpoint_committed(step):
 
 
 @contextlib.contextmanager
-def checkpoint(step):
-    """Brackets a save: `with mpitrain.checkpoint(step): save()`. A save that raises is not a commit."""
+def _bracket(step):
     checkpoint_started()
     yield
     checkpoint_committed(step)
+
+
+def checkpoint(step):
+    """Brackets a save: `with mpitrain.checkpoint(step): save()`. A save that raises is not a commit.
+
+    The module mpitrain.checkpoint, once imported, takes this place and can be called alike.
+    """
+    return _bracket(step)
 
 
 def resume_path():

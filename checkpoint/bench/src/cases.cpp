@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <random>
 
 #include "mpitrain/checkpoint/checkpointer.hpp"
@@ -51,6 +52,7 @@ class Bench {
     Bench& operator=(const Bench&) = delete;
     ~Bench() {
         models_.clear();
+        behind_models_.clear();
         few_model_.checkpoints.reset();
         peers_.reset();
         few_peers_.reset();
@@ -114,6 +116,9 @@ class Bench {
     std::vector<Case> writes();
     std::vector<Case> reads();
     Result<void> run_case(const Case& one, const Team& team);
+    Result<void> background(std::size_t count);
+    Result<void> compute_steps();
+    void record(const CaseName& name, std::uint64_t amount, double seconds);
     Result<void> clean(const std::function<void()>& remove) const;
     std::vector<Part> parts_of(int reader, int readers) const;
     Result<void> load(const Model& saved, std::span<const TensorSpec> wanted, Checkpointer& loader);
@@ -129,6 +134,7 @@ class Bench {
     std::unique_ptr<Peers> few_peers_;
     std::map<std::size_t, Model> models_;
     Model few_model_;
+    std::map<std::size_t, Model> behind_models_;
     Samples samples_;
     std::uint64_t bytes_of_case_ = 0;
     bool dropped_ = false;  // the first round
@@ -158,6 +164,11 @@ Result<void> Bench::open() {
         MPITRAIN_TRY(
             models_[count],
             open_model(fmt::format("save-{}", count), count, *peers_, team_.rank(), team_.size()));
+    }
+    for (const std::size_t count : settings_.tensor_counts) {
+        MPITRAIN_TRY(
+            behind_models_[count],
+            open_model(fmt::format("async-{}", count), count, *peers_, team_.rank(), team_.size()));
     }
     if (is_of_few()) {
         MPITRAIN_TRY(few_model_, open_model("save-few", 1, *few_peers_, few_.rank(), few_.size()));
@@ -294,11 +305,84 @@ Result<void> Bench::run_case(const Case& one, const Team& team) {
     if (!taken) {
         return Error(std::move(taken).error()).at(one.name.first);
     }
-    Sample& sample = samples_[one.name];
-    sample.bytes = bytes_of_case_;
+    record(one.name, bytes_of_case_, *taken);
+    return {};
+}
+
+void Bench::record(const CaseName& name, std::uint64_t amount, double seconds) {
+    Sample& sample = samples_[name];
+    sample.bytes = amount;
     if (dropped_) {
-        sample.seconds.push_back(*taken);
+        sample.seconds.push_back(seconds);
     }
+}
+
+// A training step: arithmetic in a core's own cache, about 10 ms.
+double compute_one_step() {
+    static std::vector<float> values(4096, 1.0F);
+    for (int pass = 0; pass < 4000; ++pass) {
+        for (float& value : values) {
+            value = value * 0.999F + 0.001F;
+        }
+    }
+    return static_cast<double>(values[17]);
+}
+
+constexpr int steps_alone = 40;
+
+// How long steps take with nothing behind them: what those during a save are compared with.
+Result<void> Bench::compute_steps() {
+    MPITRAIN_TRY(const double taken, team_.timed([]() -> Result<void> {
+        for (int step = 0; step < steps_alone; ++step) {
+            static_cast<void>(compute_one_step());
+        }
+        return {};
+    }));
+    record({"steps-alone", 1}, steps_alone, taken);
+    return {};
+}
+
+// A save behind the training: how long it holds the training up, how much slower steps are while
+// it is written, and when it is durable.
+Result<void> Bench::background(std::size_t count) {
+    Model& model = behind_models_.at(count);
+    const auto from = to_save(model.tensors, state_.bytes());
+    const auto copies = to_load(model.tensors, back_.bytes());
+    // What one rank stands still for, and the slowest of them: no barrier after it, since by then
+    // the writers are at work on the same cores.
+    team_.barrier();
+    const double copying = seconds_now();
+    for (std::size_t i = 0; i < from.size(); ++i) {
+        const Block block = resolved_block(from[i].spec);
+        std::memcpy(copies[i].data,
+                    from[i].data,
+                    *element_count(block.extent) * size_bytes(from[i].spec.dtype));
+    }
+    const double copied = seconds_now() - copying;
+    const std::uint64_t bytes = bytes_of(model.tensors);
+    record({"copy", count}, bytes, team_.max(copied));
+    team_.barrier();
+    const double begun = seconds_now();
+    const auto started = model.checkpoints->save_async(++model.step, from);
+    const double stalled = seconds_now() - begun;
+    if (!started || !*started) {
+        return started ? Error(ErrorCode::unavailable, "the save was skipped") : started.error();
+    }
+    int steps = 0;
+    std::optional<Result<Commit>> outcome;
+    const double stepping = seconds_now();
+    while (!outcome) {
+        static_cast<void>(compute_one_step());
+        ++steps;
+        outcome = model.checkpoints->poll();
+    }
+    const double stepped = seconds_now() - stepping;
+    if (!*outcome) {
+        return Error(outcome->error());
+    }
+    record({"async-stall", count}, bytes, team_.max(stalled));
+    record({"async-whole", count}, bytes, team_.max(seconds_now() - begun));
+    record({"steps-while-saving", count}, static_cast<std::uint64_t>(steps), team_.max(stepped));
     return {};
 }
 
@@ -331,6 +415,14 @@ Result<void> Bench::round() {
                 fs::remove(plain_path("buffered", rank), ignored);
                 fs::remove(plain_path("direct-again", rank), ignored);
             }
+        }));
+    }
+    MPITRAIN_TRY_VOID(compute_steps());
+    for (auto& [count, model] : behind_models_) {
+        MPITRAIN_TRY_VOID(background(count));
+        MPITRAIN_TRY_VOID(clean([&, &behind = model] {
+            std::error_code ignored;
+            fs::remove_all(fmt::format("{}/step-{}", behind.directory, behind.step), ignored);
         }));
     }
     // For the load by more ranks; the bytes of the few are made to be those of all.

@@ -2,6 +2,7 @@
 #include <sys/statfs.h>
 #include <sys/utsname.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -32,6 +33,10 @@ Result<std::vector<std::size_t>> read_counts(const std::string& text) {
         MPITRAIN_TRY(const auto count, parse_integer(text.substr(at, end - at), 1, 1'000'000));
         counts.push_back(static_cast<std::size_t>(count));
         at = end + 1;
+    }
+    // What is loaded by other numbers of ranks is the single tensor.
+    if (std::find(counts.begin(), counts.end(), 1U) == counts.end()) {
+        counts.push_back(1);
     }
     return counts;
 }

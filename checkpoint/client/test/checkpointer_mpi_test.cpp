@@ -2,9 +2,12 @@
 #include <mpi.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <filesystem>
 #include <numeric>
+#include <optional>
 
 #include "mpitrain/checkpoint/checkpointer.hpp"
 #include "mpitrain/checkpoint/mpi_peers.hpp"
@@ -54,6 +57,32 @@ void save_on(MPI_Comm comm, const std::string& directory, std::uint64_t step) {
     ASSERT_TRUE(commit) << commit.error().text();
 }
 
+// The same behind the training: the state changes at once, the ranks agree at step edges.
+void save_behind_on(MPI_Comm comm, const std::string& directory, std::uint64_t step) {
+    const auto peers = mpi_peers(comm);
+    ASSERT_TRUE(peers) << peers.error().text();
+    const auto checkpoints = Checkpointer::open({.directory = directory}, **peers);
+    ASSERT_TRUE(checkpoints) << checkpoints.error().text();
+    Slab slab((*peers)->rank(), (*peers)->size());
+    slab.fill();
+    const std::vector<SaveTensor> tensors = {
+        save_from("w", {rows, columns}, slab.block(), slab.values.data())};
+    const Blob rank{.name = "rank", .bytes = {static_cast<std::byte>((*peers)->rank())}};
+    const auto started =
+        (*checkpoints)->save_async(step, tensors, {.attributes = {}, .blobs = {rank}});
+    ASSERT_TRUE(started) << started.error().text();
+    EXPECT_TRUE(*started);
+    std::fill(slab.values.begin(), slab.values.end(), -1.0);
+    std::optional<Result<Commit>> outcome;
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (!outcome && std::chrono::steady_clock::now() < until) {
+        outcome = (*checkpoints)->poll();
+    }
+    ASSERT_TRUE(outcome);
+    ASSERT_TRUE(*outcome) << outcome->error().text();
+    EXPECT_EQ((*outcome)->step, step);
+}
+
 void load_on(MPI_Comm comm, const std::string& directory, int saved_by) {
     const auto peers = mpi_peers(comm);
     ASSERT_TRUE(peers) << peers.error().text();
@@ -93,6 +122,23 @@ TEST(CheckpointerMpi, SavesOnAllRanksAndLoadsOnFewer) {
         }
         MPI_Barrier(MPI_COMM_WORLD);
     }
+    if (rank == 0) {
+        std::filesystem::remove_all(directory);
+    }
+}
+
+TEST(CheckpointerMpi, SavesBehindTheTraining) {
+    const std::string directory = shared_directory();
+    ASSERT_FALSE(directory.empty());
+    int rank = 0;
+    int size = 1;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    for (const std::uint64_t step : {std::uint64_t{1}, std::uint64_t{2}}) {
+        save_behind_on(MPI_COMM_WORLD, directory, step);
+    }
+    load_on(MPI_COMM_WORLD, directory, size);
+    MPI_Barrier(MPI_COMM_WORLD);
     if (rank == 0) {
         std::filesystem::remove_all(directory);
     }

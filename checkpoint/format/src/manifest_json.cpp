@@ -94,7 +94,7 @@ void encode_blobs(Buffer& out, const Manifest& manifest) {
     }
 }
 
-void encode_head(Buffer& out, const Manifest& manifest) {
+void encode_head(Buffer& out, const Manifest& manifest, std::string_view structure) {
     put(out,
         R"({{"schema":"{}","step":{},"world_size":{},"created":{},"model":{},"job":{},)",
         manifest_schema,
@@ -103,10 +103,7 @@ void encode_head(Buffer& out, const Manifest& manifest) {
         json_text(manifest.created),
         json_text(manifest.model),
         json_text(manifest.job));
-    put(out,
-        R"("attempt":{},"structure":"{}","attributes":{{)",
-        manifest.attempt,
-        structure_hash(manifest));
+    put(out, R"("attempt":{},"structure":"{}","attributes":{{)", manifest.attempt, structure);
     const char* comma = "";
     for (const auto& [name, value] : manifest.attributes) {
         put(out, "{}{}:{}", comma, json_text(name), encode_attribute(value));
@@ -346,9 +343,24 @@ Result<Manifest> decode_body(const Json& json) {
 
 }  // namespace
 
-std::string encode(const Manifest& manifest) {
+EncodedContents encode_contents(const Manifest& manifest) {
     Buffer out;
-    encode_head(out, manifest);
+    put(out, R"(,"tensors":[)");
+    const char* comma = "";
+    for (const StoredTensor& tensor : manifest.tensors) {
+        put(out, "{}", comma);
+        encode_tensor(out, tensor);
+        comma = ",";
+    }
+    put(out, R"(],"blobs":[)");
+    encode_blobs(out, manifest);
+    put(out, "]");
+    return {structure_hash(manifest), fmt::to_string(out)};
+}
+
+std::string encode(const Manifest& manifest, const EncodedContents& contents) {
+    Buffer out;
+    encode_head(out, manifest, contents.structure);
     encode_shards(out, manifest);
     put(out, R"(],"view":)");
     if (manifest.view) {
@@ -360,19 +372,14 @@ std::string encode(const Manifest& manifest) {
     } else {
         put(out, "null");
     }
-    put(out, R"(,"tensors":[)");
-    const char* comma = "";
-    for (const StoredTensor& tensor : manifest.tensors) {
-        put(out, "{}", comma);
-        encode_tensor(out, tensor);
-        comma = ",";
-    }
-    put(out, R"(],"blobs":[)");
-    encode_blobs(out, manifest);
-    put(out, "]");
+    out.append(contents.text);
     const std::uint32_t crc = crc32c(std::as_bytes(std::span(out.data(), out.size())));
     put(out, "{}{:08x}{}", seal_begin, crc, seal_end);
     return fmt::to_string(out);
+}
+
+std::string encode(const Manifest& manifest) {
+    return encode(manifest, encode_contents(manifest));
 }
 
 Result<Manifest> decode_manifest(std::string_view text) {

@@ -69,7 +69,9 @@ Result<Handle> create_file(MemoryFile& memory, std::uint64_t metadata_bytes) {
     MPITRAIN_TRY_VOID(
         done(H5Pset_alignment(access.get(), MemoryFile::page_bytes, MemoryFile::page_bytes), what));
     MPITRAIN_TRY_VOID(done(H5Pset_meta_block_size(access.get(), metadata_bytes), what));
-    return opened(H5Fcreate("checkpoint", H5F_ACC_TRUNC, H5P_DEFAULT, access.get()),
+    MPITRAIN_TRY(const Handle create, property_list(H5P_FILE_CREATE));
+    MPITRAIN_TRY_VOID(done(H5Pset_obj_track_times(create.get(), false), what));
+    return opened(H5Fcreate("checkpoint", H5F_ACC_TRUNC, create.get(), access.get()),
                   &H5Fclose,
                   "create a file");
 }
@@ -77,9 +79,26 @@ Result<Handle> create_file(MemoryFile& memory, std::uint64_t metadata_bytes) {
 Result<Handle> link_properties() {
     MPITRAIN_TRY(Handle links, property_list(H5P_LINK_CREATE));
     MPITRAIN_TRY_VOID(done(H5Pset_char_encoding(links.get(), H5T_CSET_UTF8), "set the encoding"));
-    MPITRAIN_TRY_VOID(
-        done(H5Pset_create_intermediate_group(links.get(), 1), "ask for groups on the way"));
     return links;
+}
+
+Result<void> Groups::make(const Handle& file, const Handle& links, const std::string& path) {
+    for (std::size_t slash = path.find('/', 1); slash != std::string::npos;
+         slash = path.find('/', slash + 1)) {
+        const std::string group = path.substr(0, slash);
+        if (made_.contains(group)) {
+            continue;
+        }
+        MPITRAIN_TRY(const Handle create, property_list(H5P_GROUP_CREATE));
+        MPITRAIN_TRY_VOID(done(H5Pset_obj_track_times(create.get(), false), "turn off times"));
+        MPITRAIN_TRY(
+            const Handle made,
+            opened(H5Gcreate2(file.get(), group.c_str(), links.get(), create.get(), H5P_DEFAULT),
+                   &H5Gclose,
+                   "make group " + group));
+        made_.insert(group);
+    }
+    return {};
 }
 
 Result<void> write_text_attribute(const Handle& object,

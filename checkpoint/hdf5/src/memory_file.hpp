@@ -3,7 +3,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -36,8 +38,18 @@ class MemoryFile {
 // page or more on page borders, the library's own bytes in blocks of about `metadata_bytes`.
 Result<Handle> create_file(MemoryFile& memory, std::uint64_t metadata_bytes);
 
-// How links are made: names are UTF-8, groups on the way come into being.
+// How links are made: names are UTF-8.
 Result<Handle> link_properties();
+
+// Makes the groups on the way to an object, as "/a" and "/a/b" of "/a/b/c", each once. HDF5 would
+// make them by itself, but with the time of day in them, and equal plans are to give equal files.
+class Groups {
+  public:
+    Result<void> make(const Handle& file, const Handle& links, const std::string& path);
+
+  private:
+    std::set<std::string, std::less<>> made_;
+};
 
 Result<void> write_text_attribute(const Handle& object,
                                   const std::string& name,

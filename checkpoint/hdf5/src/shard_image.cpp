@@ -37,9 +37,11 @@ struct Maker {
     Handle file;
     Handle links;
     Handle create;
+    Groups groups{};
 
     // Makes a dataset and gives its place in the file.
-    Result<std::uint64_t> make(const DatasetPlan& dataset) const {
+    Result<std::uint64_t> make(const DatasetPlan& dataset) {
+        MPITRAIN_TRY_VOID(groups.make(file, links, dataset.path));
         MPITRAIN_TRY(const Handle type, file_type(dataset.dtype));
         MPITRAIN_TRY(const Handle space, dataspace(dataset.shape));
         MPITRAIN_TRY(const Handle made,

@@ -87,7 +87,9 @@ Result<std::vector<std::byte>> make_view(std::span<const ViewTensor> tensors,
     MemoryFile memory;
     MPITRAIN_TRY(Handle file, create_file(memory, 2048));
     MPITRAIN_TRY(const Handle links, link_properties());
+    Groups groups;
     for (const ViewTensor& tensor : tensors) {
+        MPITRAIN_TRY_VOID(groups.make(file, links, "/" + tensor.name));
         MPITRAIN_TRY_VOID(add_tensor(file, links, tensor));
     }
     for (const auto& [name, value] : attributes) {

@@ -13,7 +13,7 @@ namespace mpitrain::checkpoint {
 
 Result<bool> BackgroundSave::start(const SaveInput& input) {
     static_cast<void>(advance());
-    const bool busy = phase_ != Phase::idle || !worker_.is_idle();
+    const bool busy = phase_ != Phase::idle || !writer_.is_idle();
     const std::string mine = encode(BegunSave{input.step,
                                               steps_.is_first() ? steps_.fresh_token() : "",
                                               busy ? "" : steps_.plan_for(input.contribution),
@@ -57,11 +57,11 @@ Result<void> BackgroundSave::snapshot(const SaveInput& input) {
 
 Result<void> BackgroundSave::submit_writing() {
     MPITRAIN_TRY(job_,
-                 worker_.submit([this, is_first = steps_.is_first()] { return write(is_first); }));
+                 writer_.submit([this, is_first = steps_.is_first()] { return write(is_first); }));
     return {};
 }
 
-// In the worker's thread.
+// In the writer's thread.
 Result<std::string> BackgroundSave::write(bool is_first) {
     if (is_first) {
         MPITRAIN_TRY_VOID(steps_.open_commit(input_.step, token_));
@@ -103,7 +103,7 @@ Result<bool> BackgroundSave::hear_written() {
     const Agreement written = read_words(*told, mine_, steps_.peers().rank());
     if (written.failed()) {
         if (steps_.is_first()) {
-            static_cast<void>(worker_.submit([this, step = input_.step, token = token_] {
+            static_cast<void>(writer_.submit([this, step = input_.step, token = token_] {
                 steps_.abandon(step, token);
                 return Result<std::string>(std::string());
             }));
@@ -115,7 +115,7 @@ Result<bool> BackgroundSave::hear_written() {
         mine_ = std::string();
         return tell(Phase::telling_committed);
     }
-    auto job = worker_.submit([this, reports = written.words]() -> Result<std::string> {
+    auto job = writer_.submit([this, reports = written.words]() -> Result<std::string> {
         auto size = steps_.commit(input_, token_, reports, steps_.start_view(input_, token_));
         if (!size) {
             steps_.abandon(input_.step, token_);
@@ -142,7 +142,7 @@ Result<bool> BackgroundSave::hear_committed() {
         return true;
     }
     if (steps_.is_first()) {
-        static_cast<void>(worker_.submit([this, step = input_.step, token = token_] {
+        static_cast<void>(writer_.submit([this, step = input_.step, token = token_] {
             static_cast<void>(steps_.tidy(step, token));
             return Result<std::string>(std::string());
         }));
@@ -196,7 +196,7 @@ Result<void> BackgroundSave::settle(std::chrono::milliseconds deadline) {
     hurry_ = true;
     const auto until = std::chrono::steady_clock::now() + deadline;
     std::chrono::microseconds pause(20);
-    while (phase_ != Phase::idle || !worker_.is_idle()) {
+    while (phase_ != Phase::idle || !writer_.is_idle()) {
         const auto moved = advance();
         if (!moved) {
             end(moved.error());

@@ -10,12 +10,12 @@
 #include "mpitrain/checkpoint/saver.hpp"
 #include "save_steps.hpp"
 #include "snapshot.hpp"
-#include "worker.hpp"
+#include "writer_thread.hpp"
 
 namespace mpitrain::checkpoint {
 
 // A save behind the training. The caller's thread copies the state and later, at step edges, talks
-// to the other ranks; the worker's thread does everything on the disk and talks to nobody, so that
+// to the other ranks; the writer's thread does everything on the disk and talks to nobody, so that
 // no thread but the caller's ever needs MPI, and a disk that is stuck stops no training.
 //
 //   copied -> writing -> telling the others -> committing (rank 0) -> hearing of the commit -> idle
@@ -52,10 +52,10 @@ class BackgroundSave {
     SaveInput input_;  // without tensors: those are in the snapshot
     std::string token_;
     Result<std::string> mine_;  // this rank's word in the phase at hand
-    std::optional<std::future<Worker::Outcome>> job_;
+    std::optional<std::future<WriterThread::Outcome>> job_;
     std::deque<Result<Committed>> ended_;
     std::atomic<bool> hurry_ = false;  // someone waits: write as fast as the disk does
-    Worker worker_;                    // last: its jobs use all the rest
+    WriterThread writer_;              // last: its jobs use all the rest
 };
 
 }  // namespace mpitrain::checkpoint

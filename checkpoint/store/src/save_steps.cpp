@@ -155,6 +155,25 @@ SaveSteps::View SaveSteps::start_view(const SaveInput& input, const std::string&
     });
 }
 
+// Rank 0: the manifest as far as the plan and the reports know it; its tensors and blobs are in
+// `contents`, made anew only when a dataset has another place than in the commit before.
+Result<Manifest> SaveSteps::describe(const std::vector<std::string>& told) {
+    MPITRAIN_TRY(std::vector<ShardReport> reports, read_reports(prepared_->plan, told));
+    std::vector<std::vector<std::uint64_t>> places;
+    for (const ShardReport& report : reports) {
+        places.push_back(report.dataset_offsets);
+    }
+    if (!prepared_->contents || prepared_->places != places) {
+        prepared_->contents = encode_contents(manifest_of(prepared_->plan, reports));
+        prepared_->places = std::move(places);
+    }
+    Manifest manifest;
+    for (ShardReport& report : reports) {
+        manifest.shards.push_back(std::move(report.file));
+    }
+    return manifest;
+}
+
 // Rank 0: the point where the commit comes to be is the rename; before it a crash leaves nothing
 // visible, after the sync that follows it the commit is durable.
 Result<std::string> SaveSteps::commit(const SaveInput& input,
@@ -162,7 +181,7 @@ Result<std::string> SaveSteps::commit(const SaveInput& input,
                                       const std::vector<std::string>& reports,
                                       View view) {
     const std::string place = temporary(input.step, token);
-    MPITRAIN_TRY(Manifest manifest, manifest_of(prepared_->plan, reports));
+    MPITRAIN_TRY(Manifest manifest, describe(reports));
     manifest.step = input.step;
     manifest.world_size = world_.peers.size();
     manifest.created = rfc3339(world_.now());
@@ -176,8 +195,8 @@ Result<std::string> SaveSteps::commit(const SaveInput& input,
         MPITRAIN_TRY_VOID(write_new_file(world_.files, join_path(place, view_name), text));
         manifest.view = ViewFile{bytes.size(), crc32c(bytes)};
     }
-    MPITRAIN_TRY_VOID(
-        write_new_file(world_.files, join_path(place, manifest_name), encode(manifest)));
+    MPITRAIN_TRY_VOID(write_new_file(
+        world_.files, join_path(place, manifest_name), encode(manifest, *prepared_->contents)));
     MPITRAIN_TRY_VOID(world_.files.sync_directory(place));
     const std::string path = path_of(input.step);
     const auto make_visible = [&]() -> Result<void> {

@@ -22,6 +22,10 @@ struct Prepared {
     SavePlan plan;
     const ShardPlan* shard = nullptr;  // this rank's, in `plan`; null when it writes nothing
     std::optional<ShardImage> image;
+    // Rank 0: what the last manifest of this plan said of tensors and blobs, and the places of all
+    // datasets, by shard, for which it holds.
+    std::optional<EncodedContents> contents;
+    std::vector<std::vector<std::uint64_t>> places;
 };
 
 // The steps of which every save is made, in whatever thread: those on the disk talk to no rank, so
@@ -75,6 +79,7 @@ class SaveSteps {
     Result<void> release() { return is_first() ? lease_.release() : Result<void>(); }
 
   private:
+    Result<Manifest> describe(const std::vector<std::string>& told);
     [[nodiscard]] std::string temporary(std::uint64_t step, const std::string& token) const;
     Result<void> clear_place(std::uint64_t step, const std::string& token);
     Result<void> prepare_anew(const Contribution& mine, const std::string& token);

@@ -33,7 +33,20 @@ std::string encode(const ShardReport& report) {
     return json.dump();
 }
 
-Result<Manifest> manifest_of(const SavePlan& plan, const std::vector<std::string>& reports) {
+Result<std::vector<ShardReport>> read_reports(const SavePlan& plan,
+                                              const std::vector<std::string>& told) {
+    std::vector<ShardReport> reports;
+    for (const ShardPlan& shard : plan.shards) {
+        MPITRAIN_TRY(ShardReport report, decode_report(told[static_cast<std::size_t>(shard.rank)]));
+        if (report.dataset_offsets.size() != shard.datasets.size()) {
+            return Error(ErrorCode::internal, "another rank has laid its shard out otherwise");
+        }
+        reports.push_back(std::move(report));
+    }
+    return reports;
+}
+
+Manifest manifest_of(const SavePlan& plan, const std::vector<ShardReport>& reports) {
     Manifest manifest;
     for (const TensorPlan& tensor : plan.tensors) {
         manifest.tensors.push_back({tensor.name, tensor.dtype, tensor.shape, {}});
@@ -41,17 +54,11 @@ Result<Manifest> manifest_of(const SavePlan& plan, const std::vector<std::string
     for (const BlobPlan& blob : plan.blobs) {
         manifest.blobs.push_back({blob.name, blob.rank, 0, 0, blob.size_bytes});
     }
-    for (const ShardPlan& shard : plan.shards) {
-        MPITRAIN_TRY(ShardReport report,
-                     decode_report(reports[static_cast<std::size_t>(shard.rank)]));
-        if (report.dataset_offsets.size() != shard.datasets.size()) {
-            return Error(ErrorCode::internal, "another rank has laid its shard out otherwise");
-        }
-        const std::size_t index = manifest.shards.size();
-        manifest.shards.push_back(std::move(report.file));
-        for (const Piece& piece : shard.pieces) {
+    for (std::size_t index = 0; index < plan.shards.size(); ++index) {
+        manifest.shards.push_back(reports[index].file);
+        for (const Piece& piece : plan.shards[index].pieces) {
             const std::uint64_t offset =
-                report.dataset_offsets[piece.dataset] + piece.dataset_offset;
+                reports[index].dataset_offsets[piece.dataset] + piece.dataset_offset;
             if (piece.of_blob) {
                 manifest.blobs[piece.item].shard = index;
                 manifest.blobs[piece.item].offset = offset;

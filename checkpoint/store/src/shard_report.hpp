@@ -19,8 +19,11 @@ struct ShardReport {
 
 std::string encode(const ShardReport& report);
 
-// The manifest of a plan carried out: `reports` by rank, empty from those that wrote nothing. What
-// the plan does not know (step, world, …) is the caller's.
-Result<Manifest> manifest_of(const SavePlan& plan, const std::vector<std::string>& reports);
+// The reports by rank, of the ranks that have a shard in the plan, in its order. `told` is by rank.
+Result<std::vector<ShardReport>> read_reports(const SavePlan& plan,
+                                              const std::vector<std::string>& told);
+
+// The manifest of a plan carried out. What the plan does not know (step, world, …) is the caller's.
+Manifest manifest_of(const SavePlan& plan, const std::vector<ShardReport>& reports);
 
 }  // namespace mpitrain::checkpoint

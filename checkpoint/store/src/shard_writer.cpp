@@ -4,6 +4,8 @@
 #include <array>
 #include <chrono>
 #include <cstring>
+#include <memory>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -136,6 +138,15 @@ void keep_pace(const Pace& pace,
     }
 }
 
+// A new file with its space reserved.
+Result<std::unique_ptr<File>> open_shard(FileSystem& files,
+                                         const std::string& path,
+                                         std::uint64_t size_bytes) {
+    MPITRAIN_TRY(auto file, files.open(path, {.mode = OpenMode::create, .direct = true}));
+    MPITRAIN_TRY_VOID(file->allocate(size_bytes));
+    return file;
+}
+
 // The table, the file's right length, and its durability.
 Result<ShardFile> finish(File& file,
                          const std::string& path,
@@ -182,9 +193,7 @@ Result<ShardFile> write_shard(FileSystem& files,
                               const Staging& staging) {
     static_assert(Staging::buffer_bytes % default_block_bytes == 0);
     MPITRAIN_ASSERT(block_bytes == default_block_bytes);
-    MPITRAIN_TRY(const auto file, files.open(path, {.mode = OpenMode::create, .direct = true}));
     const std::uint64_t padded = round_up(image.size_bytes, File::direct_alignment);
-    MPITRAIN_TRY_VOID(file->allocate(padded));
     const std::vector<Segment> segments = segments_of(plan, image, sources);
     Table table(image.table_bytes);
     const std::vector<Window> windows = windows_of(padded);
@@ -193,7 +202,16 @@ Result<ShardFile> write_shard(FileSystem& files,
         filler.fill(windows[item].offset, buffer.first(windows[item].size_bytes));
         return {};
     };
+    // Opened by who comes first, while the first windows are still being filled.
+    std::unique_ptr<File> file;
+    std::mutex opening;
     const auto write = [&](std::size_t item, std::span<std::byte> buffer) -> Result<void> {
+        {
+            const std::lock_guard lock(opening);
+            if (!file) {
+                MPITRAIN_TRY(file, open_shard(files, path, padded));
+            }
+        }
         return file->write(windows[item].offset, buffer.first(windows[item].size_bytes));
     };
     MPITRAIN_TRY_VOID(Pipeline(staging).run(windows.size(), {1, fill}, {2, write}));
@@ -205,8 +223,7 @@ Result<ShardFile> write_shard_image(FileSystem& files,
                                     const ShardImage& image,
                                     std::span<const std::byte> whole,
                                     const Pace& pace) {
-    MPITRAIN_TRY(const auto file, files.open(path, {.mode = OpenMode::create, .direct = true}));
-    MPITRAIN_TRY_VOID(file->allocate(whole.size()));
+    MPITRAIN_TRY(const auto file, open_shard(files, path, whole.size()));
     Table table(image.table_bytes);
     std::vector<std::uint32_t> sums(Staging::buffer_bytes / default_block_bytes);
     const auto since = std::chrono::steady_clock::now();

@@ -71,7 +71,7 @@ TEST_F(Damage, AFlipInAnyPageOfAnyFileIsFound) {
 TEST_F(Damage, TruncationAnywhereIsFound) {
     for (const std::string& path : files_of(2)) {
         const Content whole = disk->content(path);
-        for (std::size_t i = 0; i < 100; i += 4) {
+        for (std::size_t i = 0; i < 100; ++i) {
             const auto length = static_cast<std::ptrdiff_t>(whole.size() * i / 100);
             expect_found(path,
                          Content(whole.begin(), whole.begin() + length),
@@ -88,9 +88,7 @@ TEST_F(Damage, AFileOfAnotherStepIsFound) {
     const auto theirs = files_of(1);
     ASSERT_EQ(ours.size(), theirs.size());
     for (std::size_t i = 0; i < ours.size(); ++i) {
-        if (base_name(ours[i]) != view_name) {
-            expect_found(ours[i], disk->content(theirs[i]), "replaced by that of step 1");
-        }
+        expect_found(ours[i], disk->content(theirs[i]), "replaced by that of step 1");
     }
 }
 

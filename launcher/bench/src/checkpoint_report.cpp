@@ -47,10 +47,17 @@ const std::vector<Comparison>& comparisons() {
     return all;
 }
 
-const CheckpointSample* find(const CheckpointRun& run, std::string_view name) {
-    const auto at =
-        std::ranges::find(run.samples, name, [](const CheckpointSample& s) { return s.name; });
-    return at == run.samples.end() ? nullptr : &*at;
+// The sample of this name that is of as many tensors, or else of any number.
+const CheckpointSample* find(const CheckpointRun& run,
+                             std::string_view name,
+                             std::uint64_t tensors) {
+    const CheckpointSample* found = nullptr;
+    for (const CheckpointSample& sample : run.samples) {
+        if (sample.name == name && (found == nullptr || sample.tensors == tensors)) {
+            found = &sample;
+        }
+    }
+    return found;
 }
 
 double speed(const CheckpointSample& sample, std::size_t round) {
@@ -72,7 +79,7 @@ CheckpointRow row_of(const CheckpointRun& run,
     for (std::size_t round = 0; round < sample.seconds.size(); ++round) {
         double limit = 0;
         for (const std::string_view plain : comparison.plain) {
-            const CheckpointSample* other = find(run, plain);
+            const CheckpointSample* other = find(run, plain, sample.tensors);
             if (other != nullptr && round < other->seconds.size()) {
                 limit = std::max(limit, speed(*other, round));
             }

@@ -87,6 +87,17 @@ struct Manifest {
 // JSON in UTF-8, one line, closed by its own checksum.
 std::string encode(const Manifest& manifest);
 
+// What a manifest says of its tensors and blobs, which from one commit of a plan to the next stays
+// the same, and is most of the text where there are many.
+struct EncodedContents {
+    std::string structure;  // structure_hash()
+    std::string text;
+};
+EncodedContents encode_contents(const Manifest& manifest);
+// The same text as encode(manifest) gives, when `contents` are those of its tensors and blobs,
+// which themselves are not looked at.
+std::string encode(const Manifest& manifest, const EncodedContents& contents);
+
 // Errors: data_loss (checksum, syntax, a member missing or of the wrong kind, blocks that do not
 // cover a tensor or lie outside their file), unsupported (a later major version).
 Result<Manifest> decode_manifest(std::string_view text);

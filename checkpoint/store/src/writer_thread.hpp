@@ -15,14 +15,14 @@ namespace mpitrain::checkpoint {
 
 // One thread behind the training, of low priority, which does its jobs one after the other. It is
 // started by the first job. The destructor waits for the job under way and those behind it.
-class Worker {
+class WriterThread {
   public:
     using Outcome = Result<std::string>;
 
-    Worker() = default;
-    Worker(const Worker&) = delete;
-    Worker& operator=(const Worker&) = delete;
-    ~Worker();
+    WriterThread() = default;
+    WriterThread(const WriterThread&) = delete;
+    WriterThread& operator=(const WriterThread&) = delete;
+    ~WriterThread();
 
     // Errors: resource_exhausted (no thread to be had).
     Result<std::future<Outcome>> submit(std::function<Outcome()> job);
@@ -39,6 +39,6 @@ class Worker {
 };
 
 // What a job has come to, once it has.
-std::optional<Worker::Outcome> take_if_done(std::future<Worker::Outcome>& job);
+std::optional<WriterThread::Outcome> take_if_done(std::future<WriterThread::Outcome>& job);
 
 }  // namespace mpitrain::checkpoint

@@ -1,4 +1,4 @@
-#include "worker.hpp"
+#include "writer_thread.hpp"
 
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -21,7 +21,7 @@ void give_way() {
 
 }  // namespace
 
-Worker::~Worker() {
+WriterThread::~WriterThread() {
     {
         const std::lock_guard lock(mutex_);
         ending_ = true;
@@ -32,7 +32,7 @@ Worker::~Worker() {
     }
 }
 
-Result<std::future<Worker::Outcome>> Worker::submit(std::function<Outcome()> job) {
+Result<std::future<WriterThread::Outcome>> WriterThread::submit(std::function<Outcome()> job) {
     std::packaged_task<Outcome()> task(std::move(job));
     std::future<Outcome> outcome = task.get_future();
     const std::lock_guard lock(mutex_);
@@ -50,12 +50,12 @@ Result<std::future<Worker::Outcome>> Worker::submit(std::function<Outcome()> job
     return outcome;
 }
 
-bool Worker::is_idle() const {
+bool WriterThread::is_idle() const {
     const std::lock_guard lock(mutex_);
     return jobs_.empty();
 }
 
-void Worker::run() {
+void WriterThread::run() {
     give_way();
     std::unique_lock lock(mutex_);
     for (;;) {
@@ -71,7 +71,7 @@ void Worker::run() {
     }
 }
 
-std::optional<Worker::Outcome> take_if_done(std::future<Worker::Outcome>& job) {
+std::optional<WriterThread::Outcome> take_if_done(std::future<WriterThread::Outcome>& job) {
     if (job.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
         return std::nullopt;
     }
