@@ -15,6 +15,8 @@ class Backend {
     [[nodiscard]] virtual BackendKind kind() const = 0;
     [[nodiscard]] virtual int rank() const = 0;
     [[nodiscard]] virtual int size() const = 0;
+    // The same number on all ranks, and on no other group of them; 0 = none.
+    [[nodiscard]] virtual std::uint64_t group() const { return 0; }
     // Why no further call can work, or success.
     [[nodiscard]] virtual Result<void> usable() const = 0;
 

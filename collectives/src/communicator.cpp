@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "backend.hpp"
+#include "mpitrain/recorder/operation_log.hpp"
 
 namespace mpitrain::collectives {
 
@@ -97,10 +98,28 @@ BackendKind Communicator::backend() const {
     return backend_->kind();
 }
 
+recorder::Operation Communicator::next_operation(recorder::OperationKind kind,
+                                                 ConstBuffer data,
+                                                 std::optional<ReduceOp> op,
+                                                 int root) {
+    const auto type = static_cast<std::uint32_t>(data.type);
+    const std::uint32_t shape = type << 8U | (op ? static_cast<std::uint32_t>(*op) + 1 : 0);
+    return {.group = backend_->group(),
+            .number = ++operations_,
+            .bytes = data.bytes(),
+            .kind = kind,
+            .shape = shape,
+            .root = root,
+            .ranks = static_cast<std::uint32_t>(size())};
+}
+
 Result<void> Communicator::broadcast(Buffer data, int root) {
     MPITRAIN_TRY_VOID(backend_->usable());
     MPITRAIN_TRY_VOID(check_buffer("broadcast", "data", data));
     MPITRAIN_TRY_VOID(check_rank("broadcast", "root", root, size()));
+    const recorder::RecordedOperation recorded(
+        recorder::OperationLog::of_this_process(),
+        next_operation(recorder::OperationKind::broadcast, data, std::nullopt, root));
     return data.count == 0 ? Result<void>() : backend_->broadcast(data, root);
 }
 
@@ -108,6 +127,9 @@ Result<void> Communicator::allreduce(ConstBuffer send, Buffer recv, ReduceOp op)
     MPITRAIN_TRY_VOID(backend_->usable());
     MPITRAIN_TRY_VOID(check_pair("allreduce", send, recv, {}));
     MPITRAIN_TRY_VOID(check_overlap("allreduce", send, recv, recv.data));
+    const recorder::RecordedOperation recorded(
+        recorder::OperationLog::of_this_process(),
+        next_operation(recorder::OperationKind::allreduce, send, op));
     return send.count == 0 ? Result<void>() : backend_->allreduce(send, recv, op);
 }
 
@@ -119,6 +141,9 @@ Result<void> Communicator::reduce(ConstBuffer send, Buffer recv, ReduceOp op, in
         MPITRAIN_TRY_VOID(check_pair("reduce", send, recv, {}));
         MPITRAIN_TRY_VOID(check_overlap("reduce", send, recv, recv.data));
     }
+    const recorder::RecordedOperation recorded(
+        recorder::OperationLog::of_this_process(),
+        next_operation(recorder::OperationKind::reduce, send, op, root));
     return send.count == 0 ? Result<void>() : backend_->reduce(send, recv, op, root);
 }
 
@@ -127,6 +152,9 @@ Result<void> Communicator::reduce_scatter(ConstBuffer send, Buffer recv, ReduceO
     const auto parts = static_cast<std::size_t>(size());
     MPITRAIN_TRY_VOID(check_pair("reduce_scatter", send, recv, {.sent = parts}));
     MPITRAIN_TRY_VOID(check_overlap("reduce_scatter", send, recv, nullptr));
+    const recorder::RecordedOperation recorded(
+        recorder::OperationLog::of_this_process(),
+        next_operation(recorder::OperationKind::reduce_scatter, send, op));
     return send.count == 0 ? Result<void>() : backend_->reduce_scatter(send, recv, op);
 }
 
@@ -139,6 +167,9 @@ Result<void> Communicator::allgather(ConstBuffer send, Buffer recv) {
         own += static_cast<std::size_t>(rank()) * send.bytes();
     }
     MPITRAIN_TRY_VOID(check_overlap("allgather", send, recv, own));
+    const recorder::RecordedOperation recorded(
+        recorder::OperationLog::of_this_process(),
+        next_operation(recorder::OperationKind::allgather, send));
     return send.count == 0 ? Result<void>() : backend_->allgather(send, recv);
 }
 
@@ -147,6 +178,9 @@ Result<void> Communicator::all_to_all(ConstBuffer send, Buffer recv) {
     const auto parts = static_cast<std::size_t>(size());
     MPITRAIN_TRY_VOID(check_pair("all_to_all", send, recv, {.sent = parts, .received = parts}));
     MPITRAIN_TRY_VOID(check_overlap("all_to_all", send, recv, nullptr));
+    const recorder::RecordedOperation recorded(
+        recorder::OperationLog::of_this_process(),
+        next_operation(recorder::OperationKind::all_to_all, send));
     return send.count == 0 ? Result<void>() : backend_->all_to_all(send, recv);
 }
 
@@ -176,6 +210,9 @@ Result<void> Communicator::send_recv(ConstBuffer data, int to, Buffer into, int 
 
 Result<void> Communicator::barrier() {
     MPITRAIN_TRY_VOID(backend_->usable());
+    const recorder::RecordedOperation recorded(
+        recorder::OperationLog::of_this_process(),
+        next_operation(recorder::OperationKind::barrier, {}));
     return backend_->barrier();
 }
 

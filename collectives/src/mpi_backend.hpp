@@ -38,6 +38,7 @@ class MpiBackend final : public Backend, public Transport {
     [[nodiscard]] BackendKind kind() const override { return BackendKind::mpi; }
     [[nodiscard]] int rank() const override { return rank_; }
     [[nodiscard]] int size() const override { return size_; }
+    [[nodiscard]] std::uint64_t group() const override { return group_; }
     [[nodiscard]] Result<void> usable() const override;
 
     Result<void> broadcast(Buffer data, int root) override;
@@ -103,6 +104,7 @@ class MpiBackend final : public Backend, public Transport {
     TreeCollectives tree_;
     Seat seat_;
     bool in_background_ = false;
+    std::uint64_t group_ = 0;  // drawn by rank 0
     std::unique_ptr<NodeGroup> node_;
     std::optional<NodeCollectives> inside_;  // of the node
     std::optional<TwoLevels> levels_;

@@ -282,6 +282,27 @@ TEST(BadUse, IsATypedErrorAndLeavesTheCommunicatorUsable) {
     EXPECT_TRUE(comm.barrier());
 }
 
+TEST(BadUse, IsATypedErrorOnAllRanksWhereOneMakesAnotherCall) {
+    Communicator patient = world();
+    if (patient.size() == 1) {
+        return;
+    }
+    for (const std::size_t count : {std::size_t{10}, std::size_t{100'000}}) {
+        Communicator comm = world();
+        std::vector<float> data(count + (comm.rank() == 1 ? 1 : 0));
+        const auto result = comm.allreduce(data, ReduceOp::sum);
+        ASSERT_FALSE(result);
+        // The first to notice gives up, which is what the others may see.
+        const ErrorCode code = result.error().code();
+        EXPECT_TRUE(code == ErrorCode::invalid_argument || code == ErrorCode::unavailable);
+        Communicator other = world();
+        const auto mixed =
+            other.rank() == 0 ? other.barrier() : other.allreduce(data, ReduceOp::sum);
+        EXPECT_FALSE(mixed);
+        EXPECT_TRUE(patient.barrier());
+    }
+}
+
 TEST(OpenNccl, IsATypedErrorOnEveryRankWhereItCannotBe) {
     Communicator comm = world();
     const auto device =

@@ -21,10 +21,11 @@ SOURCE = CPP | {".py", ".cmake", ".sh"}
 SKIPPED_FOLDERS = {"build", ".git", ".cache", "__pycache__"}
 
 # Who may know whom: the first pattern that fits a room decides. Every room knows itself.
-COMMON = ["common/base", "common/model", "common/seam"]
+COMMON = ["common/base", "common/model", "common/seam", "common/recorder"]
 MAY_KNOW = [
     ("common/base", []),
     ("common/model", ["common/base"]),
+    ("common/recorder", []),
     ("common/seam", ["common/base", "common/model"]),
     ("common/settings", ["common/base", "common/model"]),
     ("common/jobfile", ["common/base", "common/model", "common/settings"]),
@@ -35,8 +36,8 @@ MAY_KNOW = [
     ("checkpoint/format", ["common/base", "common/model"]),
     # What a training program links, and the agent beside it: small, and free of the rest.
     ("launcher/client", ["common/base"]),
-    ("launcher/wire", ["common/base", "common/model", "launcher/client"]),
-    ("launcher/rank", ["common/base", "launcher/wire", "launcher/client"]),
+    ("launcher/wire", ["common/base", "common/model", "common/recorder", "launcher/client"]),
+    ("launcher/rank", ["common/base", "common/recorder", "launcher/wire", "launcher/client"]),
     # The simulator reads files, and is a program with mpitrain's command line.
     ("scheduler/sim", COMMON + ["common/settings", "common/jobfile", "launcher/cli", "scheduler/core"]),
     ("scheduler/*", COMMON + ["common/settings", "scheduler/*"]),

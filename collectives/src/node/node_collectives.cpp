@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "buffers.hpp"
 #include "stream_copy.hpp"
@@ -18,6 +19,33 @@ constexpr std::size_t alone_bytes_max = std::size_t{16} << 10;
 // From here on results are written past the cache, where they would only push others out, and
 // where a line need not be read before it is overwritten.
 constexpr std::size_t stream_bytes_min = std::size_t{8} << 20;
+
+enum class Call : std::uint32_t {
+    allreduce = 1,
+    reduce,
+    reduce_scatter,
+    allgather,
+    broadcast,
+    all_to_all,
+    barrier
+};
+
+// One number for what all members must agree on.
+std::uint32_t number_of(Call call,
+                        std::size_t count,
+                        DataType type,
+                        std::optional<ReduceOp> op = std::nullopt,
+                        int root = to_all) {
+    std::uint64_t hash = 0xcbf29ce484222325U;  // FNV-1a, a word at a time
+    for (const std::uint64_t word : {static_cast<std::uint64_t>(call),
+                                     static_cast<std::uint64_t>(count),
+                                     static_cast<std::uint64_t>(type),
+                                     op ? static_cast<std::uint64_t>(*op) + 1 : 0,
+                                     static_cast<std::uint64_t>(root)}) {
+        hash = (hash ^ word) * 0x100000001b3U;
+    }
+    return static_cast<std::uint32_t>(hash ^ (hash >> 32U));
+}
 
 void copy(void* to, const void* from, std::size_t bytes, bool stream) {
     if (stream) {
@@ -51,6 +79,7 @@ void NodeCollectives::combine(
 }
 
 Result<void> NodeCollectives::allreduce(ConstBuffer send, Buffer recv, ReduceOp op) {
+    group_.announce(number_of(Call::allreduce, send.count, send.type, op));
     if (send.bytes() <= alone_bytes_max) {
         return allreduce_alone(send, recv, op);
     }
@@ -58,6 +87,7 @@ Result<void> NodeCollectives::allreduce(ConstBuffer send, Buffer recv, ReduceOp 
 }
 
 Result<void> NodeCollectives::reduce(ConstBuffer send, Buffer recv, ReduceOp op, int root) {
+    group_.announce(number_of(Call::reduce, send.count, send.type, op, root));
     return reduce_shared(send, recv, op, root);
 }
 
@@ -131,6 +161,7 @@ Result<void> NodeCollectives::reduce_scatter(ConstBuffer send,
                                              std::span<const Slice> slices,
                                              ReduceOp op,
                                              Buffer out) {
+    group_.announce(number_of(Call::reduce_scatter, send.count, send.type, op));
     const std::size_t element = size_bytes(send.type);
     // Of every slice in one step; a whole number of cache lines.
     const std::size_t most =
@@ -161,6 +192,7 @@ Result<void> NodeCollectives::reduce_scatter(ConstBuffer send,
 }
 
 Result<void> NodeCollectives::allgather(Buffer data, std::span<const Slice> slices) {
+    group_.announce(number_of(Call::allgather, data.count, data.type));
     const std::size_t element = size_bytes(data.type);
     const std::size_t most = group_.outbox_bytes() / element;
     std::size_t longest = 0;
@@ -192,6 +224,7 @@ Result<void> NodeCollectives::allgather(Buffer data, std::span<const Slice> slic
 }
 
 Result<void> NodeCollectives::broadcast(Buffer data, int root) {
+    group_.announce(number_of(Call::broadcast, data.count, data.type, std::nullopt, root));
     const std::size_t most = group_.outbox_bytes() / size_bytes(data.type);
     const bool is_root = group_.member() == root;
     return in_segments(data.count, most, [&](std::size_t begin, std::size_t count) -> Result<void> {
@@ -210,6 +243,7 @@ Result<void> NodeCollectives::broadcast(Buffer data, int root) {
 }
 
 Result<void> NodeCollectives::all_to_all(ConstBuffer send, Buffer recv) {
+    group_.announce(number_of(Call::all_to_all, send.count, send.type));
     const auto members = static_cast<std::size_t>(group_.size());
     const auto own = static_cast<std::size_t>(group_.member());
     const std::size_t element = size_bytes(send.type);
@@ -236,6 +270,7 @@ Result<void> NodeCollectives::all_to_all(ConstBuffer send, Buffer recv) {
 }
 
 Result<void> NodeCollectives::barrier() {
+    group_.announce(number_of(Call::barrier, 0, DataType::u8));
     const std::uint32_t step = group_.next_step();
     group_.pass(Gate::filled, step);
     return group_.await_all(Gate::filled, step, "barrier");

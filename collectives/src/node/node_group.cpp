@@ -89,6 +89,7 @@ std::byte* NodeGroup::result(int member, std::uint32_t step) const {
 void NodeGroup::pass(Gate gate, std::uint32_t step) {
     Signal& own = signal(gate, shape_.member);
     if (gate == Gate::filled) {
+        line(shape_.member).calls[step % 2].store(call_, std::memory_order_relaxed);
         // Most steps have no result. Without this, 2^31 such steps would make the last result look
         // like one of the future.
         signal(Gate::reduced, shape_.member).step.store(step - 1, std::memory_order_relaxed);
@@ -105,6 +106,15 @@ Result<void> NodeGroup::await_all(Gate gate, std::uint32_t step, std::string_vie
         MPITRAIN_TRY_VOID(await(gate, (shape_.member + distance) % size(), step, call));
     }
     return {};
+}
+
+Error NodeGroup::disagreement(int member, std::string_view call) const {
+    const int rank = shape_.ranks[static_cast<std::size_t>(member)];
+    return Error(ErrorCode::invalid_argument,
+                 fmt::format("rank {} made another call, or gave another count, type, op or root",
+                             rank))
+        .at(call)
+        .mend("all ranks must make the same calls in the same order");
 }
 
 Result<void> NodeGroup::await_slowly(Gate gate,

@@ -52,11 +52,19 @@ class NodeGroup {
     [[nodiscard]] std::byte* result(int member, std::uint32_t step) const;
 
     [[nodiscard]] std::uint32_t next_step() { return ++step_; }
+    // What the following steps are for, as a number that must be the same on all members: one that
+    // made another call, or gave another count, is then noticed in the first step.
+    void announce(std::uint32_t call) { call_ = call; }
     void pass(Gate gate, std::uint32_t step);
-    // Waits for one member, or for all. Spins, then gives the core away, then sleeps. Errors:
-    // deadline_exceeded, unavailable (a member is gone, or has given up), both naming the rank.
+    // Waits for one member, or for all. Spins, then gives the core away, then sleeps. Errors, all
+    // naming the rank: deadline_exceeded, unavailable (a member is gone, or has given up),
+    // invalid_argument (a member announced another call).
     Result<void> await(Gate gate, int member, std::uint32_t step, std::string_view call) {
-        return passed(gate, member, step) ? Result<void>() : await_slowly(gate, member, step, call);
+        if (!passed(gate, member, step)) {
+            MPITRAIN_TRY_VOID(await_slowly(gate, member, step, call));
+        }
+        return gate == Gate::reduced || agrees(member, step) ? Result<void>()
+                                                             : disagreement(member, call);
     }
     Result<void> await_all(Gate gate, std::uint32_t step, std::string_view call);
     // Tells the others that this member takes no further step. Never waits.
@@ -69,6 +77,7 @@ class NodeGroup {
     };
     struct alignas(128) Line {  // two cache lines, since some processors fetch pairs
         std::array<Signal, 2> signals;
+        std::array<std::atomic<std::uint32_t>, 2> calls;  // announced; of even and odd steps
     };
     struct Head {
         std::array<std::uint64_t, 2> nonce;
@@ -86,6 +95,11 @@ class NodeGroup {
         const auto at = signal(gate, member).step.load(std::memory_order_acquire);
         return static_cast<std::int32_t>(at - step) >= 0;
     }
+    // Nobody can be two steps further than a member that still looks at this one.
+    [[nodiscard]] bool agrees(int member, std::uint32_t step) const {
+        return line(member).calls[step % 2].load(std::memory_order_relaxed) == call_;
+    }
+    [[nodiscard]] Error disagreement(int member, std::string_view call) const;
     [[nodiscard]] std::size_t result_bytes() const;
     Result<void> await_slowly(Gate gate, int member, std::uint32_t step, std::string_view call);
     // Sleeps until the gate is passed; `waited` is how long the wait has taken already.
@@ -98,6 +112,7 @@ class NodeGroup {
     NodeShape shape_;
     Nanoseconds deadline_;
     std::uint32_t step_ = 0;
+    std::uint32_t call_ = 0;
 };
 
 }  // namespace mpitrain::collectives

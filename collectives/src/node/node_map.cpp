@@ -17,7 +17,7 @@ namespace {
 // Of each member; two are in use at a time. Large enough that signals cost little beside the
 // copying, small enough that what goes through them stays in the cache. Members that share a core
 // take turns, and each turn is a switch of processes: fewer and larger steps.
-constexpr std::size_t outbox_bytes_alone = std::size_t{256} << 10;
+constexpr std::size_t outbox_bytes_alone = std::size_t{512} << 10;
 constexpr std::size_t outbox_bytes_crowded = std::size_t{1} << 20;
 constexpr std::size_t slice_bytes_min = std::size_t{16} << 10;
 

@@ -14,6 +14,7 @@ namespace mpitrain::collectives {
 struct Seat {
     std::uint64_t node = 0;                // equal for ranks that can share memory
     std::array<std::uint64_t, 16> cpus{};  // it may run on; a bit each, the first 1024
+    std::uint64_t draw = 0;                // a random number; that of rank 0 names the group
 };
 
 // Where this process runs. Ranks of one machine but of two pid namespaces count as two nodes, since

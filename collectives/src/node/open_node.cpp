@@ -1,4 +1,6 @@
 // How MpiBackend finds the ranks of its node and attaches the memory they share.
+#include <sys/random.h>
+
 #include <algorithm>
 
 #include "mpi_backend.hpp"
@@ -52,12 +54,16 @@ Result<std::unique_ptr<NodeGroup>> MpiBackend::attach_node(const NodeMap& map) {
 
 Result<void> MpiBackend::share_memory(const Seat& seat) {
     seat_ = seat;
-    if (size_ == 1 || !options_.shared_memory) {
-        return {};
+    if (getrandom(&seat_.draw, sizeof seat_.draw, 0) != sizeof seat_.draw) {
+        seat_.draw = 0;  // the recorder then cannot tell this group from others; nothing else
     }
     std::vector<Seat> seats(static_cast<std::size_t>(size_));
     MPITRAIN_TRY_VOID(
-        gather(std::as_bytes(std::span(&seat, 1)), std::as_writable_bytes(std::span(seats))));
+        gather(std::as_bytes(std::span(&seat_, 1)), std::as_writable_bytes(std::span(seats))));
+    group_ = seats[0].draw;
+    if (size_ == 1 || !options_.shared_memory) {
+        return {};
+    }
     const NodeMap map = map_nodes(seats, rank_, in_background_);
     MPITRAIN_TRY(node_, attach_node(map));
     if (!node_) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "sight.hpp"
 #include "text_file.hpp"
 
 namespace mpitrain::rank {
@@ -218,6 +219,8 @@ void Agent::on_message(const wire::Message& message) {
             const winsize window{size->rows, size->columns, 0, 0};
             ::ioctl(output_->fd(wire::Stream::out), TIOCSWINSZ, &window);
         }
+    } else if (std::holds_alternative<wire::Inspect>(message)) {
+        connection_.send(inspect());
     } else if (std::holds_alternative<wire::Release>(message)) {
         released_ = true;
         if (state_ == State::running) {
@@ -241,7 +244,7 @@ void Agent::on_time() {
         if (oom_.needs_ticks()) {
             oom_.tick(program_.pid);
         }
-        const bool attached = page_ && page_->use() != wire::ClientUse::none;
+        const bool attached = page_ && (page_->use() != wire::ClientUse::none || page_->records());
         tick_ = now + (attached ? tick_attached : milliseconds(tick_idle));
     }
 }
@@ -252,6 +255,16 @@ void Agent::pass_news() {
             connection_.send(news);
         }
     }
+}
+
+wire::Inspected Agent::inspect() const {
+    const pid_t noted = page_ ? page_->recorder() : 0;
+    // A program may be started by a shell; who notes its collectives is the one to look at.
+    auto seen = look_at_process(noted != 0 ? noted : program_.pid);
+    if (page_) {
+        seen.operations = page_->operations();
+    }
+    return seen;
 }
 
 void Agent::start(const wire::Start& order) {

@@ -59,6 +59,7 @@ class Agent {
     void take_input(const wire::Input& input);
     void write_input();
     void pass_news();
+    [[nodiscard]] wire::Inspected inspect() const;
 
     RankOptions options_;
     UniqueFd link_;

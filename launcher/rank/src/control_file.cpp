@@ -15,6 +15,13 @@ namespace mpitrain::rank {
 
 using client::ControlPage;
 using client::StopPhase;
+using recorder::OperationPage;
+
+namespace {
+
+constexpr std::size_t file_bytes = recorder::operation_page_offset + recorder::operation_page_bytes;
+
+}  // namespace
 
 std::unique_ptr<ControlFile> ControlFile::create(const std::string& path, pid_t agent) {
     ::unlink(path.c_str());
@@ -23,13 +30,13 @@ std::unique_ptr<ControlFile> ControlFile::create(const std::string& path, pid_t 
         return nullptr;
     }
     // Allocated now, so that a full file system is an error here and not a SIGBUS in the program.
-    if (const int error = ::posix_fallocate(file.get(), 0, client::control_page_bytes)) {
+    if (const int error = ::posix_fallocate(file.get(), 0, file_bytes)) {
         ::unlink(path.c_str());
         errno = error;
         return nullptr;
     }
-    void* const memory = ::mmap(
-        nullptr, client::control_page_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+    void* const memory =
+        ::mmap(nullptr, file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
     if (memory == MAP_FAILED) {
         ::unlink(path.c_str());
         return nullptr;
@@ -37,11 +44,14 @@ std::unique_ptr<ControlFile> ControlFile::create(const std::string& path, pid_t 
     auto* const page = new (memory) ControlPage{};
     page->agent_pid = static_cast<std::uint64_t>(agent);
     page->magic = ControlPage::expected_magic;
-    return std::unique_ptr<ControlFile>(new ControlFile(path, page));
+    auto* const operations =
+        new (static_cast<char*>(memory) + recorder::operation_page_offset) OperationPage{};
+    operations->magic = OperationPage::expected_magic;
+    return std::unique_ptr<ControlFile>(new ControlFile(path, page, operations));
 }
 
 ControlFile::~ControlFile() {
-    ::munmap(page_, client::control_page_bytes);
+    ::munmap(page_, file_bytes);
     ::unlink(path_.c_str());
 }
 
@@ -60,6 +70,11 @@ std::vector<wire::Message> ControlFile::news() {
     read_commits(news);
     if (auto progress = read_progress()) {
         news.emplace_back(*std::move(progress));
+    }
+    const std::uint64_t begun = operations_->begun.load(std::memory_order_relaxed);
+    if (begun != operations_told_) {
+        operations_told_ = begun;
+        news.emplace_back(wire::Activity{begun});
     }
     if (const std::uint64_t signal = page_->external_stop.exchange(0)) {
         news.emplace_back(
@@ -130,6 +145,30 @@ void ControlFile::decide_stop(std::uint64_t step) {
     page_->stop_step.store(step);
     page_->stop_phase.store(static_cast<std::uint32_t>(StopPhase::decided));
     wake();
+}
+
+bool ControlFile::records() const {
+    return operations_->begun.load(std::memory_order_relaxed) != 0;
+}
+
+pid_t ControlFile::recorder() const {
+    return static_cast<pid_t>(operations_->writer.load(std::memory_order_relaxed));
+}
+
+std::vector<wire::Operation> ControlFile::operations() const {
+    std::vector<wire::Operation> all;
+    for (const recorder::Operation& noted : recorder::read_operations(*operations_)) {
+        all.push_back({.begun_ns = noted.begun_ns,
+                       .ended_ns = noted.ended_ns,
+                       .group = noted.group,
+                       .number = noted.number,
+                       .bytes = noted.bytes,
+                       .kind = static_cast<std::uint32_t>(noted.kind),
+                       .shape = noted.shape,
+                       .root = noted.root,
+                       .ranks = noted.ranks});
+    }
+    return all;
 }
 
 void ControlFile::wake() const {

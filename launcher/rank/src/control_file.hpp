@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "mpitrain/control_page.hpp"
+#include "mpitrain/recorder/operation_page.hpp"
 #include "mpitrain/wire/message.hpp"
 #include "posix.hpp"
 
@@ -22,22 +23,30 @@ class ControlFile {
 
     [[nodiscard]] wire::ClientUse use() const;
     [[nodiscard]] bool told_stop() const;
-    // What is new since the last call: Commit (each one, in order), Progress, StopRequested.
+    // What is new since the last call: Commit (each one, in order), Progress, Activity,
+    // StopRequested.
     std::vector<wire::Message> news();
     // The agent's half of the handshake: holds the program at its next should_stop, and says how
     // far it had got.
     wire::StopPrepared prepare_stop();
     void decide_stop(std::uint64_t step);
+    // Whether the program, or a library loaded into it, notes its collectives here.
+    [[nodiscard]] bool records() const;
+    // The collectives it noted last, and the process that did; 0 = none.
+    [[nodiscard]] std::vector<wire::Operation> operations() const;
+    [[nodiscard]] pid_t recorder() const;
 
   private:
-    ControlFile(std::string path, client::ControlPage* page)
-        : path_(std::move(path)), page_(page) {}
+    ControlFile(std::string path, client::ControlPage* page, recorder::OperationPage* operations)
+        : path_(std::move(path)), page_(page), operations_(operations) {}
     void wake() const;
     void read_commits(std::vector<wire::Message>& news);
     std::optional<wire::Progress> read_progress();
 
     std::string path_;
     client::ControlPage* page_;
+    recorder::OperationPage* operations_;
+    std::uint64_t operations_told_ = 0;
     std::uint64_t commits_read_ = 0;
     std::uint64_t progress_read_ = 0;
     std::uint64_t checkpoint_read_ns_ = 0;

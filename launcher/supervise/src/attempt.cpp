@@ -149,6 +149,11 @@ wire::Start Attempt::start_message(const RankPlan& rank) const {
         env[name] = value;  // what the user says of a variable comes last
     }
 
+    if (const std::string recorder = recorder_library(); !recorder.empty()) {
+        const std::string others = env["LD_PRELOAD"];
+        env["LD_PRELOAD"] = others.empty() ? recorder : recorder + ":" + others;
+    }
+
     wire::Start start;
     start.command = group.command;
     for (const auto& [name, value] : env) {
@@ -211,21 +216,6 @@ void Attempt::conclude() {
                .engine_dead = !engine_->running() || launch_failed_ || phase_ == Phase::launching,
                .alive = alive(),
                .now_ns = realtime_ns()}));
-}
-
-void Attempt::give_up_on(Rank rank, Nanoseconds pause) {
-    if (phase_ != Phase::running) {
-        return;
-    }
-    Verdict verdict;
-    verdict.rank = rank;
-    verdict.host = member(rank).host;
-    verdict.cause = Cause::hung;
-    verdict.first_seen_ns = realtime_ns();
-    verdict.detail = fmt::format("no progress for {}", format_duration(pause));
-    verdict.victims = alive();
-    std::erase(verdict.victims, rank);
-    end_with(std::move(verdict));
 }
 
 void Attempt::end_with(Verdict verdict) {

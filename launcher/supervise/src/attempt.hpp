@@ -17,6 +17,7 @@
 #include "mpitrain/plan/launch_plan.hpp"
 #include "mpitrain/supervise/verdict.hpp"
 #include "stop_agreement.hpp"
+#include "stuck_ranks.hpp"
 
 namespace mpitrain {
 
@@ -69,6 +70,7 @@ class AttemptObserver {
     virtual void on_input_taken(
         std::size_t bytes) = 0;  // the program read this much of its standard input
     virtual void on_progress(Rank rank, const wire::Progress& progress) = 0;
+    virtual void on_activity(Rank rank, std::uint64_t operations) = 0;  // collectives begun so far
     virtual void on_commit(Rank rank, const wire::Commit& commit) = 0;
     virtual void on_rank_ended(const RankEnd& end) = 0;
     virtual void on_outside_signal(int signal) = 0;
@@ -95,7 +97,8 @@ class Attempt {
     // Ask every rank to stop at one common step, and end whatever is left after `grace`. A second
     // call only shortens it.
     void stop(Nanoseconds grace);
-    // No progress for `pause`: ends the attempt, and names this rank as the cause.
+    // No progress for `pause`: looks at every rank, then ends the attempt and names those that the
+    // others wait for, or this one where that cannot be told. Further calls change nothing.
     void give_up_on(Rank rank, Nanoseconds pause);
     void signal_ranks(int signal);
     void grant(Rank rank, std::size_t bytes);  // more output may come from this rank
@@ -133,6 +136,7 @@ class Attempt {
     void handle(Rank rank, const wire::StopRequested& request);
     void handle(Rank rank, wire::Ended ended);
     void handle(Rank rank, const wire::Drained& drained);
+    void handle(Rank rank, wire::Inspected seen);
     void hello(const std::shared_ptr<AgentLink>& link, const wire::Hello& hello);
     void start_gang();
     [[nodiscard]] wire::Start start_message(const RankPlan& rank) const;
@@ -141,6 +145,8 @@ class Attempt {
     void wait_for_origin(const wire::Ended& failure);
     void conclude();
     void end_with(Verdict verdict);
+    void judge_stall();
+    [[nodiscard]] std::string recorder_library() const;
     void ask_ranks_to_stop();
     void decide_stop();
     void nudge();  // while stopping: TERM to programs that will not ask by themselves
@@ -186,6 +192,13 @@ class Attempt {
     StopAgreement agreement_;
     std::int64_t commit_ns_ = 0;
     AttemptOutcome outcome_;
+    // A stall, while ranks are looked at.
+    struct Stall {
+        Rank behind;
+        Nanoseconds pause;
+        std::vector<RankSight> sights;  // by rank
+    };
+    std::optional<Stall> stall_;
     Timer phase_timer_;
     Timer nudge_timer_;
     Timer deadline_timer_;

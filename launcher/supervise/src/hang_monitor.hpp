@@ -10,8 +10,9 @@
 
 namespace mpitrain {
 
-// Notices that a job which used to report progress does so no more (--hang-timeout). A program that
-// never reports progress is never judged. Pure; times are CLOCK_MONOTONIC nanoseconds.
+// Notices that a job which used to report progress, or to make collectives that were recorded, does
+// so no more (--hang-timeout). A program that never did either is never judged. Pure; times are
+// CLOCK_MONOTONIC nanoseconds.
 class HangMonitor {
   public:
     HangMonitor(HangTimeoutMode mode, Nanoseconds timeout)
@@ -19,6 +20,8 @@ class HangMonitor {
 
     void attempt_started();
     void progressed(Rank rank, std::uint64_t step, std::int64_t now_ns);
+    // A rank has begun this many collectives so far.
+    void active(Rank rank, std::uint64_t operations, std::int64_t now_ns);
     // The rank that is furthest behind, once no rank has moved for longer than the limit.
     [[nodiscard]] std::optional<Rank> stuck(std::int64_t now_ns) const;
     // The limit now: the fixed one, or learned: 20 times the longest pause seen so far, at least a
@@ -28,7 +31,11 @@ class HangMonitor {
   private:
     HangTimeoutMode mode_;
     std::int64_t timeout_ns_;
-    std::map<Rank, std::uint64_t> steps_;
+    using Counts = std::map<Rank, std::uint64_t>;
+    void moved(Counts& counts, Rank rank, std::uint64_t count, std::int64_t now_ns);
+
+    Counts steps_;
+    Counts operations_;
     std::int64_t moved_ns_ = 0;
     std::int64_t longest_pause_ns_ = 0;
     int moves_ = 0;

@@ -185,6 +185,10 @@ void Job::on_progress(Rank rank, const wire::Progress& progress) {
     }
 }
 
+void Job::on_activity(Rank rank, std::uint64_t operations) {
+    hang_.active(rank, operations, monotonic_ns());
+}
+
 void Job::on_commit(Rank /*rank*/, const wire::Commit& commit) {
     if (committed_step_ == commit.step) {
         return;  // another rank's word of the same commit

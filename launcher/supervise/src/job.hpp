@@ -61,6 +61,7 @@ class Job final : private AttemptObserver {
     void on_output(Rank rank, wire::Stream stream, std::string bytes) override;
     void on_input_taken(std::size_t bytes) override;
     void on_progress(Rank rank, const wire::Progress& progress) override;
+    void on_activity(Rank rank, std::uint64_t operations) override;
     void on_commit(Rank rank, const wire::Commit& commit) override;
     void on_rank_ended(const RankEnd& end) override;
     void on_outside_signal(int signal) override;

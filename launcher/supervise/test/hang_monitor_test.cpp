@@ -17,6 +17,16 @@ TEST(HangMonitor, NamesTheRankFurthestBehindAfterAFixedTime) {
     EXPECT_EQ(monitor.stuck(8 * s), Rank(1));
 }
 
+TEST(HangMonitor, CountsCollectivesOfAProgramThatReportsNoProgress) {
+    HangMonitor monitor(HangTimeoutMode::fixed, 5s);
+    monitor.active(Rank(0), 100, 1 * s);
+    monitor.active(Rank(1), 99, 2 * s);
+    EXPECT_FALSE(monitor.stuck(6 * s));
+    EXPECT_EQ(monitor.stuck(8 * s), Rank(1));
+    monitor.active(Rank(1), 101, 9 * s);
+    EXPECT_FALSE(monitor.stuck(10 * s));
+}
+
 TEST(HangMonitor, RepeatingAStepIsNoProgress) {
     HangMonitor monitor(HangTimeoutMode::fixed, 5s);
     monitor.progressed(Rank(0), 10, 1 * s);

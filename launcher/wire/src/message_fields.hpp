@@ -85,6 +85,23 @@ template <>
 inline constexpr auto fields<WindowSize> = std::tuple(&WindowSize::rows, &WindowSize::columns);
 template <>
 inline constexpr auto fields<Release> = std::tuple();
+template <>
+inline constexpr auto fields<Operation> = std::tuple(&Operation::begun_ns,
+                                                     &Operation::ended_ns,
+                                                     &Operation::group,
+                                                     &Operation::number,
+                                                     &Operation::bytes,
+                                                     &Operation::kind,
+                                                     &Operation::shape,
+                                                     &Operation::root,
+                                                     &Operation::ranks);
+template <>
+inline constexpr auto fields<Activity> = std::tuple(&Activity::operations);
+template <>
+inline constexpr auto fields<Inspect> = std::tuple();
+template <>
+inline constexpr auto fields<Inspected> =
+    std::tuple(&Inspected::state, &Inspected::now_ns, &Inspected::operations, &Inspected::threads);
 
 // The highest enumerator of every enumeration that travels, so that a received value is always a
 // named one.

@@ -11,6 +11,7 @@
 #include "mpitrain/base/result.hpp"
 #include "mpitrain/collectives/environment.hpp"
 #include "mpitrain/collectives/types.hpp"
+#include "mpitrain/recorder/operation_page.hpp"
 
 namespace mpitrain::collectives {
 
@@ -46,9 +47,12 @@ class Backend;  // internal: one per library below
 // waits for them.
 //
 // Errors of every call: invalid_argument (null buffer, count, type, root; nothing was sent, the
-// communicator stays usable), deadline_exceeded or unavailable (a rank did not come or is gone; the
+// communicator stays usable; but where ranks share memory and another of them made another call,
+// it is dead), deadline_exceeded or unavailable (a rank did not come or is gone; the
 // communicator is dead, every later call fails with the same error, and the buffers of the failed
 // call must live until the process ends). Contents of an output are unspecified on error.
+// Under mpitrain, collectives are noted by the flight recorder (mpitrain/recorder), so that a rank
+// that does not come can be named.
 // Not thread-safe: one call at a time. Movable; destroying an mpi one never waits.
 class Communicator {
   public:
@@ -74,7 +78,7 @@ class Communicator {
     // `recv` is not used), or the r-th of size() equal parts to rank r (send.count = size() *
     // recv.count). `recv` may be `send`, for reduce_scatter only where it is apart.
     // Cost of rank_tree: as many bytes as a bandwidth-optimal all-reduce, and up to 8 MiB of
-    // memory, apart from what a node's ranks share (1 MiB each, 3 MiB where they share cores).
+    // memory, apart from what a node's ranks share (1.5 MiB each, 3 MiB where they share cores).
     Result<void> allreduce(ConstBuffer send, Buffer recv, ReduceOp op);
     Result<void> allreduce(Buffer data, ReduceOp op) { return allreduce(data, data, op); }
     Result<void> reduce(ConstBuffer send, Buffer recv, ReduceOp op, int root);
@@ -110,7 +114,13 @@ class Communicator {
 
   private:
     friend Backend& backend_of(Communicator& communicator);
+    // What the flight recorder is told of a call. Counts it.
+    recorder::Operation next_operation(recorder::OperationKind kind,
+                                       ConstBuffer data,
+                                       std::optional<ReduceOp> op = std::nullopt,
+                                       int root = -1);
     std::unique_ptr<Backend> backend_;
+    std::uint64_t operations_ = 0;
 };
 
 // Everyone's bytes, in rank order, of any and different lengths: for small control data.

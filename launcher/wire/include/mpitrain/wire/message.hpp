@@ -13,11 +13,12 @@
 //   agent                            supervisor
 //     Hello ────────────────────────▶           the gang is complete when every rank said it
 //           ◀──────────────────────── Start     all ranks at once, or none
-//     Started, Output*, Progress*, Commit* ─▶
+//     Started, Output*, Progress*, Activity*, Commit* ─▶
 //           ◀──────────────────────── Credit*   how many more bytes of output may be sent
 //           ◀──────────────────────── StopPrepare, StopDecide | Terminate | Signal
 //           ◀──────────────────────── Input     standard input, a window at a time:
 //     Credit ───────────────────────▶           the program has taken so many bytes of it
+//           ◀──────────────────────── Inspect   answered by Inspected, whatever the program does
 //     Ended ────────────────────────▶           the truth about the program; output may follow
 //     Drained ──────────────────────▶           all of its output was sent
 //           ◀──────────────────────── Release   only now may the agent exit, so the engine never
@@ -97,6 +98,26 @@ struct Ended {
     Text error_file;   // content of TORCHELASTIC_ERROR_FILE, at most 64 KiB
 };
 struct Drained {};
+struct Operation {  // one collective of the flight recorder (mpitrain/recorder/operation_page.hpp)
+    std::uint64_t begun_ns = 0;  // CLOCK_MONOTONIC of that machine
+    std::uint64_t ended_ns = 0;  // 0 = it has not returned
+    std::uint64_t group = 0;
+    std::uint64_t number = 0;
+    std::uint64_t bytes = 0;
+    std::uint32_t kind = 0;
+    std::uint32_t shape = 0;
+    std::int32_t root = -1;
+    std::uint32_t ranks = 0;
+};
+struct Activity {                  // the program's collectives go on
+    std::uint64_t operations = 0;  // begun so far
+};
+struct Inspected {  // the answer to Inspect
+    Text state;     // of the program as the kernel has it: "R", "S", "D", "T" …; empty = gone
+    std::uint64_t now_ns = 0;           // CLOCK_MONOTONIC of that machine
+    std::vector<Operation> operations;  // the last ones, oldest first
+    Text threads;                       // a line each: what the kernel says it is doing
+};
 
 // --- supervisor to agent ---
 struct EnvironmentEntry {
@@ -141,6 +162,7 @@ struct WindowSize {
     std::uint16_t columns = 0;
 };
 struct Release {};
+struct Inspect {};  // look at the program as it is now, and say what it does
 
 using Message = std::variant<Hello,
                              Started,
@@ -159,7 +181,10 @@ using Message = std::variant<Hello,
                              Signal,
                              Input,
                              WindowSize,
-                             Release>;
+                             Release,
+                             Activity,
+                             Inspect,
+                             Inspected>;
 
 // A frame: little-endian uint32 body length, one byte type (the variant's index), body. Integers
 // little-endian, booleans one byte, texts and lists a uint32 count first.
