@@ -9,6 +9,7 @@ std::span<const Command> commands() {
         topo_command,
         ckpt_command,
         bench_command,
+        sim_command,
         doctor_command,
         config_command,
         completion_command,

@@ -10,6 +10,7 @@ extern const Command plan_command;
 extern const Command topo_command;
 extern const Command ckpt_command;
 extern const Command bench_command;
+extern const Command sim_command;
 extern const Command doctor_command;
 extern const Command config_command;
 extern const Command completion_command;

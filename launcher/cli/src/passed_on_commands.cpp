@@ -27,7 +27,14 @@ int become(Invocation& invocation, std::string_view program) {
 int run_ckpt(Invocation& invocation) {
     return become(invocation, "mpitrain-ckpt");
 }
+int run_sim(Invocation& invocation) {
+    return become(invocation, "mpitrain-sim");
+}
 int run_bench(Invocation& invocation) {
+    if (!invocation.words.empty() && invocation.words[0] == "schedule") {
+        invocation.words.erase(invocation.words.begin());
+        return become(invocation, "mpitrain-bench-schedule");  // needs no MPI
+    }
     return become(invocation, "mpitrain-bench");
 }
 
@@ -42,6 +49,19 @@ constinit const Command ckpt_command{
     .verbs = "list|show|verify|diff|prune|export",
     .passes_words = true,
     .run = run_ckpt,
+};
+
+constinit const Command sim_command{
+    .name = "sim",
+    .summary = "replay a workload against a cluster model",
+    .usage = "--cluster FILE|NODESxGPUS --trace FILE [--policy NAME[,NAME...]] [options]",
+    .description =
+        "Runs recorded jobs through the scheduling core on a simulated clock. 'mpitrain sim "
+        "--help' "
+        "tells more.",
+    .example = "mpitrain sim --cluster 72x8 --trace jobs.csv.gz --policy default,easy,fifo",
+    .passes_words = true,
+    .run = run_sim,
 };
 
 constinit const Command bench_command{

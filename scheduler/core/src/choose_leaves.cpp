@@ -154,12 +154,13 @@ std::vector<std::vector<std::size_t>> sets_of(std::size_t all, std::size_t size)
     }
 }
 
-Rooms merged(const std::vector<Rooms>& blocks, const std::vector<std::size_t>& set) {
+// The leaves of some blocks, descending by room, equal ones in cluster order.
+Rooms merged(const std::vector<Rooms>& blocks, std::vector<std::size_t> set) {
+    std::sort(set.begin(), set.end());
     Rooms all;
     for (const std::size_t block : set) {
         all.insert(all.end(), blocks[block].begin(), blocks[block].end());
     }
-    std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.leaf < b.leaf; });
     sort_by_room(all);
     return all;
 }

@@ -30,7 +30,7 @@ struct LeafShare {
 // Exact, but for gangs that must span blocks in clusters with so many of them that the sets of
 // blocks cannot be tried (more than block_sets_max); those take the roomiest blocks first.
 // Cost: O(leaves log leaves), times the blocks that could do alone, or the sets tried.
-inline constexpr int block_sets_max = 2000;
+inline constexpr int block_sets_max = 256;
 std::vector<LeafShare> choose_leaves(const std::vector<LeafRoom>& rooms, int need, Level within);
 
 }  // namespace mpitrain::scheduler

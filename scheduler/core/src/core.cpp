@@ -69,6 +69,9 @@ Result<std::vector<Action>> Core::State::step(const Event& event) {
     MPITRAIN_TRY_VOID(check(event));
     now_ = event.now;
     actions_.clear();
+    if (!std::holds_alternative<Submitted>(event.what)) {
+        promised_.reset();
+    }
     run_timers();
     std::visit([this](const auto& what) { apply(what); }, event.what);
     if (changed_) {
@@ -174,6 +177,7 @@ void Core::State::apply(const Submitted& event) {
     job(index).shape_class = number;
     restand(index);
     enqueue(index);
+    newest_ = index;
 }
 
 void Core::State::apply(const Ended& event) {

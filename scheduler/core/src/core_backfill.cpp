@@ -9,6 +9,19 @@
 namespace mpitrain::scheduler {
 
 void Core::State::schedule_easy() {
+    if (promised_ && newest_ != nobody && promised_->second.at >= now_) {
+        // Nothing but a submission: the first still waits, and so do all that were passed over.
+        Promise& promise = promised_->second;
+        if (fits_now(newest_)) {
+            keep(promise);
+            try_start_within(newest_, promise, ends_before(job(newest_), promise));
+            tree_.release(promise.kept, pinned_level);
+        }
+        newest_ = nobody;
+        return;
+    }
+    newest_ = nobody;
+    promised_.reset();
     while (pending_count_ > 0) {
         std::optional<QueueKey> first;
         for (const ShapeClass& shape : classes_) {
@@ -17,13 +30,28 @@ void Core::State::schedule_easy() {
             }
         }
         const JobIndex head = first ? std::get<3>(*first) : nobody;
-        if (head == nobody || !try_start(head)) {
-            if (head != nobody) {
-                backfill(head, promise_to(head));
-            }
+        if (head == nobody) {
+            return;
+        }
+        if (!try_start(head)) {
+            promised_.emplace(head, promise_to(head));
+            backfill(head, promised_->second);
             return;
         }
     }
+}
+
+bool Core::State::fits_now(JobIndex index) const {
+    const auto& needs = classes_[static_cast<std::size_t>(job(index).shape_class)].needs;
+    return std::any_of(needs.begin(), needs.end(), [this](const PoolNeed& need) {
+        return tree_.find(need).has_value();
+    });
+}
+
+// Without a promised moment nobody can be in its way.
+bool Core::State::ends_before(const Job& one, const Promise& promise) const {
+    const auto& estimate = one.request.estimate;
+    return promise.at == never || (estimate && *estimate - one.attained <= promise.at - now_);
 }
 
 Core::State::Promise Core::State::promise_to(JobIndex head) const {
@@ -109,7 +137,7 @@ void Core::State::keep(Promise& promise) {
     tree_.hold(promise.kept, pinned_level);
 }
 
-void Core::State::backfill(JobIndex head, Promise promise) {
+void Core::State::backfill(JobIndex head, Promise& promise) {
     struct Cursor {
         std::set<QueueKey>::iterator at;
         ShapeClass* shape;
@@ -118,11 +146,8 @@ void Core::State::backfill(JobIndex head, Promise promise) {
     };
     std::vector<Cursor> cursors;
     for (ShapeClass& shape : classes_) {
-        const bool fits =
-            std::any_of(shape.needs.begin(), shape.needs.end(), [&](const auto& need) {
-                return tree_.find(need).has_value();
-            });
-        if (fits && !shape.pending.empty()) {
+        const bool fits = !shape.pending.empty() && fits_now(std::get<3>(*shape.pending.begin()));
+        if (fits) {
             cursors.push_back({shape.pending.begin(), &shape});
         }
     }
@@ -134,14 +159,12 @@ void Core::State::backfill(JobIndex head, Promise promise) {
             });
         const JobIndex index = std::get<3>(*first->at);
         ++first->at;
-        const auto estimate = job(index).request.estimate;
-        const bool ends_before = promise.at == never ||
-                                 (estimate && *estimate - job(index).attained <= promise.at - now_);
-        if (index != head && (ends_before ? first->short_ones : first->long_ones)) {
-            const bool started = try_start_within(index, promise, ends_before);
+        const bool in_time = ends_before(job(index), promise);
+        if (index != head && (in_time ? first->short_ones : first->long_ones)) {
+            const bool started = try_start_within(index, promise, in_time);
             if (!started) {
                 first->long_ones = false;
-                first->short_ones = first->short_ones && !ends_before;
+                first->short_ones = first->short_ones && !in_time;
             }
         }
         if (first->at == first->shape->pending.end() || !first->short_ones) {

@@ -128,7 +128,9 @@ class Core::State {
     // EASY
     [[nodiscard]] Promise promise_to(JobIndex head) const;
     [[nodiscard]] std::optional<Promise> promise_in(const PoolNeed& need) const;
-    void backfill(JobIndex head, Promise promise);
+    void backfill(JobIndex head, Promise& promise);
+    bool fits_now(JobIndex index) const;
+    [[nodiscard]] bool ends_before(const Job& job, const Promise& promise) const;
     bool try_start_within(JobIndex index, Promise& promise, bool may_use_kept);
     void keep(Promise& promise);
 
@@ -147,6 +149,10 @@ class Core::State {
     std::vector<std::vector<JobIndex>> on_node_;       // by NodeId, in order of arrival
     std::set<std::pair<Nanoseconds, JobIndex>> ends_;  // expected, under EASY only
     bool changed_ = false;  // something may start now that could not before
+    // Under EASY: the first job that waits and what it was promised, as long as only submissions
+    // happen, and the one submitted last.
+    std::optional<std::pair<JobIndex, Promise>> promised_;
+    JobIndex newest_ = nobody;
     std::vector<Action> actions_;
 };
 

@@ -35,7 +35,7 @@ struct GangShape {
 // One job as the core sees it; immutable. Times are since the host's epoch.
 struct GangRequest {
     JobId job;
-    GangShape shape;
+    GangShape shape = {};
     int priority = 0;  // higher goes first, before everything else a policy looks at
     // What the job is expected to run, where anybody said: a time limit, a learned estimate. Only
     // an oracle policy is ever given the truth, by the simulator.

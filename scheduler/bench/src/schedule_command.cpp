@@ -1,0 +1,124 @@
+#include "schedule_command.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "schedule_bench.hpp"
+
+namespace mpitrain::bench {
+namespace {
+
+constexpr settings::Option schedule_options[] = {
+    {.name = "case",
+     .value = "NAME",
+     .summary = "only T1 (and T3), T4, T5 (and T20, T21), T6 or T7"},
+    {.name = "quick", .summary = "a tenth of the work, as a smoke test"},
+};
+
+std::vector<ScheduleRow> measure_all(cli::Terminal& terminal, bool quick, const std::string& only) {
+    std::vector<ScheduleRow> rows;
+    const auto add = [&](std::vector<ScheduleRow> more) {
+        for (ScheduleRow& row : more) {
+            terminal.note(
+                fmt::format("{} at {} GPUs: {:.4g} {}", row.name, row.gpus, row.value, row.unit));
+            rows.push_back(std::move(row));
+        }
+    };
+    const auto wanted = [&only](std::string_view name) { return only.empty() || only == name; };
+    const std::int64_t pairs = quick ? 100'000 : 1'000'000;
+    if (wanted("T1")) {
+        add(measure_stream({.gpus = 1'000, .pairs = pairs}, 200'000, 200));
+        add(measure_stream({.gpus = 10'000, .pairs = pairs}, 150'000, 200));
+        add(measure_stream({.gpus = 100'000, .pairs = pairs}, 100'000, 1000));
+    }
+    if (wanted("T4")) {
+        add(measure_large_gang(10'000, 512, 1));
+        add(measure_large_gang(100'000, 512, 1));
+        add(measure_large_gang(100'000, 4096, 10));
+    }
+    if (wanted("T5")) {
+        add(measure_backlog(
+            {.gpus = quick ? 10'000 : 100'000, .pending = quick ? 100'000 : 1'000'000}));
+    }
+    if (wanted("T6")) {
+        add(measure_easy(100'000, 10'000));
+    }
+    if (wanted("T7")) {
+        add(measure_preemption(2'000, 704, 10));
+        add(measure_preemption(12'500, 10'000, 100));
+    }
+    return rows;
+}
+
+std::string to_table(const std::vector<ScheduleRow>& rows) {
+    cli::Table table({"CASE", "GPUS", "WHAT", "VALUE", "UNIT", "GATE", "MEDIAN", "MAX", "N", ""});
+    for (const ScheduleRow& row : rows) {
+        table.add({row.name,
+                   fmt::format("{}", row.gpus),
+                   row.what,
+                   fmt::format("{:.4g}", row.value),
+                   row.unit,
+                   row.gate > 0
+                       ? fmt::format("{}{:.4g}", row.higher_is_better ? ">=" : "<=", row.gate)
+                       : "",
+                   fmt::format("{:.4g}", row.median),
+                   fmt::format("{:.4g}", row.max),
+                   fmt::format("{}", row.n),
+                   row.gate > 0 ? (row.passes() ? "ok" : "MISSED") : ""});
+    }
+    return table.text();
+}
+
+std::string to_json(const std::vector<ScheduleRow>& rows) {
+    nlohmann::ordered_json json = {{"schema", "mpitrain.bench/1"},
+                                   {"bench", "schedule"},
+                                   {"machine", {{"cpus", std::thread::hardware_concurrency()}}},
+                                   {"rows", nlohmann::json::array()}};
+    for (const ScheduleRow& row : rows) {
+        json["rows"].push_back({{"name", row.name},
+                                {"params", {{"gpus", row.gpus}, {"case", row.what}}},
+                                {"value", row.value},
+                                {"unit", row.unit},
+                                {"baseline", nullptr},
+                                {"ratio", nullptr},
+                                {"gate", row.gate > 0 ? nlohmann::json(row.gate) : nullptr},
+                                {"passes", row.passes()},
+                                {"n", row.n},
+                                {"min", row.min},
+                                {"median", row.median},
+                                {"max", row.max}});
+    }
+    return json.dump() + "\n";
+}
+
+int run(cli::Invocation& invocation) {
+    const auto rows =
+        measure_all(invocation.terminal, invocation.is_on("quick"), invocation.value("case"));
+    if (invocation.terminal.format() == cli::Format::json) {
+        invocation.terminal.print(to_json(rows));
+    } else if (invocation.terminal.format() == cli::Format::table) {
+        invocation.terminal.print(to_table(rows));
+    }
+    if (auto closed = invocation.terminal.close(); !closed) {
+        return cli::fail(invocation.terminal, closed.error());
+    }
+    return 0;
+}
+
+}  // namespace
+
+constinit const cli::Command schedule_command{
+    .name = "bench schedule",
+    .summary = "what the scheduling core's decisions cost, at 1,000 to 100,000 GPUs",
+    .usage = "[options]",
+    .description =
+        "Drives the scheduling core with made-up load, without journal or network, and compares "
+        "with the gates of the design. Takes two minutes, and 2 GiB of memory.",
+    .example = "mpitrain bench schedule --output json",
+    .options = schedule_options,
+    .run = run,
+};
+
+}  // namespace mpitrain::bench
