@@ -112,12 +112,23 @@ complete -c mpitrain -n '__fish_seen_subcommand_from ckpt' -l version -d 'show t
 complete -c mpitrain -n __fish_use_subcommand -f -a bench -d 'measure this system: launch, allreduce, checkpoint, schedule'
 complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a launch
 complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a allreduce
+complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a reduce
+complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a broadcast
+complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a reduce_scatter
+complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a allgather
+complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a all_to_all
+complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a overlap
 complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a checkpoint
 complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a schedule
 complete -c mpitrain -n '__fish_seen_subcommand_from bench' -l output -x -a 'table json quiet' -d 'table for people, json for scripts, quiet for the bare minimum'
 complete -c mpitrain -n '__fish_seen_subcommand_from bench' -l color -x -a 'auto always never' -d 'auto, always or never; auto obeys NO_COLOR'
 complete -c mpitrain -n '__fish_seen_subcommand_from bench' -l help -s h -d 'show this help'
 complete -c mpitrain -n '__fish_seen_subcommand_from bench' -l version -d 'show the version'
+complete -c mpitrain -n __fish_use_subcommand -f -a sim -d 'replay a workload against a cluster model'
+complete -c mpitrain -n '__fish_seen_subcommand_from sim' -l output -x -a 'table json quiet' -d 'table for people, json for scripts, quiet for the bare minimum'
+complete -c mpitrain -n '__fish_seen_subcommand_from sim' -l color -x -a 'auto always never' -d 'auto, always or never; auto obeys NO_COLOR'
+complete -c mpitrain -n '__fish_seen_subcommand_from sim' -l help -s h -d 'show this help'
+complete -c mpitrain -n '__fish_seen_subcommand_from sim' -l version -d 'show the version'
 complete -c mpitrain -n __fish_use_subcommand -f -a doctor -d 'look at what a run needs here, and say how to mend what is missing'
 complete -c mpitrain -n '__fish_seen_subcommand_from doctor' -l output -x -a 'table json quiet' -d 'table for people, json for scripts, quiet for the bare minimum'
 complete -c mpitrain -n '__fish_seen_subcommand_from doctor' -l color -x -a 'auto always never' -d 'auto, always or never; auto obeys NO_COLOR'
