@@ -4,6 +4,7 @@
 #include "mpitrain/cli/beside_us.hpp"
 #include "mpitrain/local/programs.hpp"
 #include "mpitrain/local/run.hpp"
+#include "mpitrain/posix/file_system.hpp"
 #include "read_job.hpp"
 
 namespace mpitrain::cli {
@@ -50,11 +51,13 @@ int run(Invocation& invocation) {
     if (!agent) {
         return fail(terminal, agent.error());
     }
+    const auto files = posix::make_file_system();
     const auto code =
         local::run_here({.spec = std::move(job->spec),
                          .environment = invocation.environment,
                          .agent_path = *std::move(agent),
                          .client_library = find_library_beside_us("libmpitrain_client.so"),
+                         .files = *files,
                          .talk = talk_of(terminal.format()),
                          .color = terminal.shows_colour()});
     return code ? *code : fail(terminal, code.error());

@@ -17,6 +17,7 @@ Result<int> run_here(RunHere request) {
                     .rank_environment = std::move(inherited),
                     .agent_path = std::move(request.agent_path),
                     .client_library = std::move(request.client_library),
+                    .files = request.files,
                     .talk = request.talk,
                     .color = request.color});
 }

@@ -94,7 +94,11 @@ Result<void> Job::start_attempt() {
         locks.push_back(lock.get());
     }
     const ResumePolicy& policy = request_.spec.resume;
-    known_commit_ = find_last_commit(request_.spec.checkpoint_dir);
+    LastCommit last = find_last_commit(request_.files, request_.spec.checkpoint_dir);
+    for (const std::string& why : last.damaged) {
+        say(fmt::format("mpitrain: a checkpoint is damaged, left out: {}\n", why));
+    }
+    known_commit_ = std::move(last.good);
     std::string resume = known_commit_ ? known_commit_->path : "";
     std::optional<std::uint64_t> resume_step;
     if (attempt_number_ == 1 && policy.kind != ResumePolicy::Kind::automatic) {
@@ -264,7 +268,7 @@ void Job::finish(AttemptOutcome outcome) {
 
 void Job::restart_later(const Verdict& verdict) {
     ledger_.attempt_failed(monotonic_ns());
-    const auto commit = find_last_commit(request_.spec.checkpoint_dir);
+    const auto commit = find_last_commit(request_.files, request_.spec.checkpoint_dir).good;
     const std::string from =
         commit ? fmt::format("from step {}", commit->step) : "from the beginning";
     say(fmt::format("mpitrain: {}; restarting {} (restart {} of at most {})\n",
@@ -289,7 +293,7 @@ JobResult Job::conclude(const AttemptOutcome& outcome) const {
     result.job = directory_.id;
     result.attempts = attempt_number_;
     result.ledger = ledger_.columns(monotonic_ns());
-    result.last_checkpoint = find_last_commit(request_.spec.checkpoint_dir);
+    result.last_checkpoint = find_last_commit(request_.files, request_.spec.checkpoint_dir).good;
     if (outcome.succeeded) {
         result.outcome = Outcome::succeeded;
         result.exit_code = 0;

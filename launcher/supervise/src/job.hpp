@@ -16,6 +16,7 @@
 #include "input_window.hpp"
 #include "job_directory.hpp"
 #include "job_result.hpp"
+#include "last_commit.hpp"
 #include "line_tagger.hpp"
 #include "mpitrain/supervise/ledger.hpp"
 #include "mpitrain/supervise/restart_policy.hpp"

@@ -116,21 +116,4 @@ Result<AttemptDirectories> make_attempt_directories(const JobDirectory& job,
     return made;
 }
 
-std::optional<CommitFound> find_last_commit(const std::string& checkpoint_dir) {
-    std::optional<CommitFound> last;
-    std::error_code ignored;
-    for (const auto& entry : fs::directory_iterator(checkpoint_dir, ignored)) {
-        const std::string name = entry.path().filename().string();
-        constexpr std::string_view prefix = "step-";
-        if (!name.starts_with(prefix) || !fs::exists(entry.path() / "manifest.json", ignored)) {
-            continue;
-        }
-        const auto step = parse_integer(std::string_view(name).substr(prefix.size()), 0, INT64_MAX);
-        if (step && (!last || static_cast<std::uint64_t>(*step) >= last->step)) {
-            last = {static_cast<std::uint64_t>(*step), entry.path().string()};
-        }
-    }
-    return last;
-}
-
 }  // namespace mpitrain

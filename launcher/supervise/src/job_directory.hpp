@@ -27,12 +27,4 @@ Result<AttemptDirectories> make_attempt_directories(const JobDirectory& job,
                                                     int attempt,
                                                     const EnvironmentMap& environment);
 
-// The newest commit in a checkpoint directory: a step-<n> with a manifest is whole
-// (docs/formats/checkpoint.md).
-struct CommitFound {
-    std::uint64_t step = 0;
-    std::string path;
-};
-std::optional<CommitFound> find_last_commit(const std::string& checkpoint_dir);
-
 }  // namespace mpitrain

@@ -3,7 +3,7 @@
 #include <optional>
 #include <string>
 
-#include "job_directory.hpp"
+#include "last_commit.hpp"
 #include "mpitrain/supervise/ledger.hpp"
 #include "mpitrain/supervise/verdict.hpp"
 

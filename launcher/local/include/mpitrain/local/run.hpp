@@ -13,6 +13,7 @@ struct RunHere {
     const EnvironmentMap& environment;  // mpitrain's own, all of it
     std::string agent_path;             // mpitrain-rank
     std::string client_library;         // libmpitrain_client.so, or empty
+    FileSystem& files;                  // where checkpoints lie
     Talk talk = Talk::people;
     bool color = false;
 };

@@ -7,6 +7,7 @@
 #include "mpitrain/engine/engine.hpp"
 #include "mpitrain/model/job_spec.hpp"
 #include "mpitrain/plan/launch_plan.hpp"
+#include "mpitrain/seam/file_system.hpp"
 #include "mpitrain/supervise/slot_registry.hpp"
 
 namespace mpitrain {
@@ -24,6 +25,7 @@ struct RunRequest {
     EnvironmentMap rank_environment;
     std::string agent_path;      // mpitrain-rank
     std::string client_library;  // libmpitrain_client.so, or empty
+    FileSystem& files;           // where checkpoints lie; outlives the job
     Talk talk = Talk::people;
     bool color = false;
 };
