@@ -75,16 +75,36 @@ Result<int> Job::run() {
                   .more = {{"name", request_.spec.name},
                            {"ranks", static_cast<std::int64_t>(request_.plan.ranks.size())},
                            {"plan", request_.plan.hash}}});
-    MPITRAIN_TRY_VOID(start_attempt());
+    MPITRAIN_TRY(const ResumePoint resume, find_resume_point());
+    MPITRAIN_TRY_VOID(start_attempt(resume));
     start_clock();
     loop_.run();
-    if (start_error_ && attempt_number_ <= 1) {
-        return *start_error_;
-    }
     return exit_code_;
 }
 
-Result<void> Job::start_attempt() {
+// What the next attempt resumes from. Errors: data_loss (there are checkpoints, and none is whole:
+// to start anew over them is for the user to say).
+Result<Job::ResumePoint> Job::find_resume_point() {
+    const ResumePolicy& policy = request_.spec.resume;
+    if (policy.kind != ResumePolicy::Kind::automatic && !committed_step_) {
+        return ResumePoint{.path = policy.path, .step = {}};  // no path for "never"
+    }
+    const LastCommit last = find_last_commit(request_.files, request_.spec.checkpoint_dir);
+    for (const std::string& why : last.damaged) {
+        say(fmt::format("mpitrain: a checkpoint is damaged, left out: {}\n", why));
+    }
+    if (last.good) {
+        return ResumePoint{.path = last.good->path, .step = last.good->step};
+    }
+    if (!last.damaged.empty()) {
+        return Error(ErrorCode::data_loss, "no checkpoint is whole")
+            .at(request_.spec.checkpoint_dir)
+            .mend("put a whole one back, or start anew with --resume never");
+    }
+    return ResumePoint();
+}
+
+Result<void> Job::start_attempt(const ResumePoint& resume) {
     ++attempt_number_;
     MPITRAIN_TRY(
         const AttemptDirectories directories,
@@ -92,19 +112,6 @@ Result<void> Job::start_attempt() {
     std::vector<int> locks;
     for (const UniqueFd& lock : request_.claim.locks) {
         locks.push_back(lock.get());
-    }
-    const ResumePolicy& policy = request_.spec.resume;
-    LastCommit last = find_last_commit(request_.files, request_.spec.checkpoint_dir);
-    for (const std::string& why : last.damaged) {
-        say(fmt::format("mpitrain: a checkpoint is damaged, left out: {}\n", why));
-    }
-    known_commit_ = std::move(last.good);
-    std::string resume = known_commit_ ? known_commit_->path : "";
-    std::optional<std::uint64_t> resume_step;
-    if (attempt_number_ == 1 && policy.kind != ResumePolicy::Kind::automatic) {
-        resume = policy.path;  // empty for "never"
-    } else if (known_commit_) {
-        resume_step = known_commit_->step;
     }
     const winsize size = window_size();
     AttemptObserver& observer = *this;
@@ -118,8 +125,8 @@ Result<void> Job::start_attempt() {
                      .directories = directories,
                      .agent_path = request_.agent_path,
                      .client_library = request_.client_library,
-                     .resume = resume,
-                     .resume_step = resume_step,
+                     .resume = resume.path,
+                     .resume_step = resume.step,
                      .restart_count = attempt_number_ - 1,
                      .max_restarts = max_restarts_,
                      .rank_environment = request_.rank_environment,
@@ -133,7 +140,8 @@ Result<void> Job::start_attempt() {
     ledger_.attempt_started(monotonic_ns());
     hang_.attempt_started();
     progress_.started(attempt_number_, monotonic_ns());
-    events_.emit("attempt.started", {.attempt = attempt_number_, .more = {{"resume", resume}}});
+    events_.emit("attempt.started",
+                 {.attempt = attempt_number_, .more = {{"resume", resume.path}}});
     return attempt_->start();
 }
 
@@ -268,17 +276,19 @@ void Job::finish(AttemptOutcome outcome) {
 
 void Job::restart_later(const Verdict& verdict) {
     ledger_.attempt_failed(monotonic_ns());
-    const auto commit = find_last_commit(request_.files, request_.spec.checkpoint_dir).good;
-    const std::string from =
-        commit ? fmt::format("from step {}", commit->step) : "from the beginning";
-    say(fmt::format("mpitrain: {}; restarting {} (restart {} of at most {})\n",
-                    describe(verdict),
-                    from,
-                    attempts_.size(),
-                    max_restarts_));
-    events_.emit("job.restarting", {.attempt = attempt_number_, .more = {{"from", from}}});
-    if (const auto started = start_attempt(); !started) {
-        start_error_ = started.error();
+    const auto resume = find_resume_point();
+    if (resume) {
+        const std::string from =
+            resume->step ? fmt::format("from step {}", *resume->step) : "from the beginning";
+        say(fmt::format("mpitrain: {}; restarting {} (restart {} of at most {})\n",
+                        describe(verdict),
+                        from,
+                        attempts_.size(),
+                        max_restarts_));
+        events_.emit("job.restarting", {.attempt = attempt_number_, .more = {{"from", from}}});
+    }
+    const auto started = resume ? start_attempt(*resume) : Result<void>(resume.error());
+    if (!started) {
         say(fmt::format("mpitrain: error: cannot restart: {}\n", started.error().text()));
         AttemptOutcome outcome;
         outcome.verdict = verdict;

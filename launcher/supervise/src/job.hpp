@@ -43,7 +43,13 @@ class Job final : private AttemptObserver {
         int signal = 0;  // 0 = the time limit
     };
 
-    Result<void> start_attempt();
+    struct ResumePoint {
+        std::string path;  // empty = the beginning
+        std::optional<std::uint64_t> step;
+    };
+
+    Result<ResumePoint> find_resume_point();
+    Result<void> start_attempt(const ResumePoint& resume);
     void request_stop(StopReason reason, Nanoseconds grace);
     void await_signal();
     void on_signal(int signal);
@@ -89,11 +95,9 @@ class Job final : private AttemptObserver {
     std::optional<StopReason> stop_;
     std::int64_t last_interrupt_ns_ = 0;
     std::optional<std::uint64_t> committed_step_;
-    std::optional<CommitFound> known_commit_;
     std::int64_t progress_event_ns_ = 0;
     bool reading_input_ = false;
     std::shared_ptr<InputWindow> input_window_;
-    std::optional<Error> start_error_;
     int exit_code_ = 125;
 };
 
