@@ -4,7 +4,7 @@ _mpitrain() {
     local flags='' verbs='' i
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W 'run plan topo ckpt bench doctor config completion help --help --version' -- "$cur"))
+        COMPREPLY=($(compgen -W 'run plan topo ckpt bench sim doctor config completion help --help --version' -- "$cur"))
         return
     fi
     case $prev in
@@ -57,10 +57,11 @@ _mpitrain() {
         topo) flags='--input --synthetic --device --svg --output --color --help -h --version'; verbs='' ;;
         ckpt) flags='--output --color --help -h --version'; verbs='list show verify diff prune export' ;;
         bench) flags='--output --color --help -h --version'; verbs='launch allreduce checkpoint schedule' ;;
+        sim) flags='--output --color --help -h --version'; verbs='' ;;
         doctor) flags='--output --color --help -h --version'; verbs='' ;;
         config) flags='--origin --file --ranks -n --min-ranks --max-ranks --nodes --ranks-per-node --device --gpus-per-rank --gpu-type --gpu-visibility --cpus-per-rank --mem-per-rank --oversubscribe --host --hostfile --engine --placement --topology-level --max-restarts --checkpoint-dir --resume --time-limit --stop-grace --hang-timeout --log-dir --show --no-tag --pty --stdin --env --workdir --events --result --name --priority --queue --after --mpirun-arg --srun-arg --sbatch-arg --output --color --help -h --version'; verbs='show' ;;
         completion) flags='--output --color --help -h --version'; verbs='bash zsh fish' ;;
-        help) COMPREPLY=($(compgen -W 'run plan topo ckpt bench doctor config completion help' -- "$cur")); return ;;
+        help) COMPREPLY=($(compgen -W 'run plan topo ckpt bench sim doctor config completion help' -- "$cur")); return ;;
     esac
     if [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W "$flags" -- "$cur"))
