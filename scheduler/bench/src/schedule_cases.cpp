@@ -339,7 +339,7 @@ std::vector<ScheduleRow> measure_preemption(int nodes, int victims, double gate_
         const auto actions =
             step(core,
                  std::chrono::hours(30),
-                 Submitted{{.job = JobId(nodes * 8), .shape = {.slots = victims}}});
+                 Submitted{{.job = JobId(std::int64_t{8} * nodes), .shape = {.slots = victims}}});
         times.push_back(us_since(start) / 1000);
         const auto stops = std::count_if(actions.begin(), actions.end(), [](const Action& action) {
             return std::holds_alternative<Stop>(action);
