@@ -58,13 +58,18 @@ int draw_size(std::mt19937_64& random) {
     return 1;
 }
 
+// Which of the sorted values counts, in what unit, and what it must reach.
+struct Reading {
+    double share = 1;
+    std::string_view unit = "ms";
+    double gate = 0;
+};
+
 ScheduleRow row_of(std::string name,
                    int gpus,
                    std::string what,
                    std::vector<double> values,
-                   double share,
-                   std::string unit,
-                   double gate) {
+                   const Reading& reading) {
     std::sort(values.begin(), values.end());
     const auto at = [&](double part) {
         const auto rank = std::ceil(part * static_cast<double>(values.size()));
@@ -73,9 +78,9 @@ ScheduleRow row_of(std::string name,
     return {.name = std::move(name),
             .gpus = gpus,
             .what = std::move(what),
-            .value = at(share),
-            .unit = std::move(unit),
-            .gate = gate,
+            .value = at(reading.share),
+            .unit = std::string(reading.unit),
+            .gate = reading.gate,
             .n = values.size(),
             .min = values.front(),
             .median = at(0.5),
@@ -128,7 +133,7 @@ class Stream {
     void submit(std::vector<double>* latencies_us) {
         const JobId job(static_cast<std::int64_t>(attempts_.size()));
         const double run_s = run_(random_);
-        left_.push_back(Nanoseconds(static_cast<std::int64_t>(run_s * 1e9)));
+        left_.emplace_back(static_cast<std::int64_t>(run_s * 1e9));
         attempts_.push_back(0);
         GangRequest request{.job = job, .shape = {.slots = draw_size(random_)}};
         const Nanoseconds now = submit_at_;
@@ -205,22 +210,27 @@ std::vector<ScheduleRow> measure_stream(const ScheduleScale& scale,
                                         double p99_gate_us) {
     const int nodes = scale.gpus / 8;
     Stream stream(nodes * 8, core_of(nodes, "default"));
-    stream.run(std::max<std::int64_t>(2 * scale.gpus, 100'000), nullptr);  // until it is full
+    stream.run(std::max<std::int64_t>(std::int64_t{2} * scale.gpus, 100'000),
+               nullptr);  // until it is full
     std::vector<double> rates;
     for (int round = 0; round < 5; ++round) {
         const auto start = Clock::now();
         stream.run(scale.pairs / 5, nullptr);
         rates.push_back(static_cast<double>(scale.pairs) / 5 / us_since(start) * 1e6);
     }
-    ScheduleRow pairs = row_of(
-        "T1", nodes * 8, "gangs started and finished, load 0.9", rates, 0.5, "pairs/s", pairs_gate);
+    ScheduleRow pairs = row_of("T1",
+                               nodes * 8,
+                               "gangs started and finished, load 0.9",
+                               rates,
+                               {0.5, "pairs/s", pairs_gate});
     pairs.higher_is_better = true;
     std::vector<double> latencies;
     stream.run(scale.pairs / 5, &latencies);
     return {
         pairs,
-        row_of("T3 p50", nodes * 8, "submission to decision", latencies, 0.5, "us", 0),
-        row_of("T3 p99", nodes * 8, "submission to decision", latencies, 0.99, "us", p99_gate_us)};
+        row_of("T3 p50", nodes * 8, "submission to decision", latencies, {0.5, "us", 0}),
+        row_of(
+            "T3 p99", nodes * 8, "submission to decision", latencies, {0.99, "us", p99_gate_us})};
 }
 
 std::vector<ScheduleRow> measure_large_gang(int gpus, int nodes, double gate_ms) {
@@ -247,7 +257,7 @@ std::vector<ScheduleRow> measure_large_gang(int gpus, int nodes, double gate_ms)
         step(core, Nanoseconds{}, Ended{job, 1, false});
     }
     return {
-        row_of("T4", gpus, fmt::format("one gang of {} nodes", nodes), times, 1, "ms", gate_ms)};
+        row_of("T4", gpus, fmt::format("one gang of {} nodes", nodes), times, {1, "ms", gate_ms})};
 }
 
 std::vector<ScheduleRow> measure_backlog(const ScheduleScale& scale) {
@@ -281,9 +291,9 @@ std::vector<ScheduleRow> measure_backlog(const ScheduleScale& scale) {
         answers.push_back(us_since(start) / 1000);
     }
     const std::string what = fmt::format("{} jobs pending, {} running", scale.pending, first);
-    ScheduleRow rss = row_of("T21", first, "resident memory, " + what, {memory}, 1, "MiB", 2048);
-    return {row_of("T5 p99", first, "finish to next start, " + what, finishes, 0.99, "ms", 5),
-            row_of("T20 p99", first, "why a job waits, " + what, answers, 0.99, "ms", 1),
+    ScheduleRow rss = row_of("T21", first, "resident memory, " + what, {memory}, {1, "MiB", 2048});
+    return {row_of("T5 p99", first, "finish to next start, " + what, finishes, {0.99, "ms", 5}),
+            row_of("T20 p99", first, "why a job waits, " + what, answers, {0.99, "ms", 1}),
             rss};
 }
 
@@ -317,9 +327,7 @@ std::vector<ScheduleRow> measure_easy(int gpus, int pending) {
                    gpus,
                    fmt::format("EASY plan and backfill, one reservation, {} pending", pending),
                    times,
-                   1,
-                   "ms",
-                   200)};
+                   {1, "ms", 200})};
 }
 
 std::vector<ScheduleRow> measure_preemption(int nodes, int victims, double gate_ms) {
@@ -331,7 +339,7 @@ std::vector<ScheduleRow> measure_preemption(int nodes, int victims, double gate_
         const auto actions =
             step(core,
                  std::chrono::hours(30),
-                 Submitted{{.job = JobId(nodes * 8), .shape = {.slots = victims}}});
+                 Submitted{{.job = JobId(std::int64_t{8} * nodes), .shape = {.slots = victims}}});
         times.push_back(us_since(start) / 1000);
         const auto stops = std::count_if(actions.begin(), actions.end(), [](const Action& action) {
             return std::holds_alternative<Stop>(action);
@@ -342,9 +350,7 @@ std::vector<ScheduleRow> measure_preemption(int nodes, int victims, double gate_
                    nodes * 8,
                    fmt::format("preempt {} jobs on {} nodes for one gang", victims, nodes),
                    times,
-                   1,
-                   "ms",
-                   gate_ms)};
+                   {1, "ms", gate_ms})};
 }
 
 }  // namespace mpitrain::bench

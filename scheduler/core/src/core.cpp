@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "core_state.hpp"
@@ -315,6 +316,7 @@ void Core::State::restand(JobIndex index) {
     }
     one.standing = policy_->standing(view(one), now_);
     MPITRAIN_ASSERT(one.standing.level >= 0 && one.standing.level < policy_->levels());
+    MPITRAIN_ASSERT(!std::isnan(one.standing.order));  // the queue could not be sorted
     ++one.stamp;
     if (one.standing.changes_at != never) {
         // A moment that has passed would ask again and again.

@@ -47,31 +47,54 @@ class ServicePolicy final : public Policy {
         }
     }
     [[nodiscard]] std::string_view name() const override { return "default"; }
-    [[nodiscard]] int levels() const override { return options_.steps + 1; }
+    [[nodiscard]] int levels() const override { return first_step + options_.steps; }
 
     [[nodiscard]] Standing standing(const JobView& job, Nanoseconds now) const override {
-        const Nanoseconds limit =
-            options_.patience +
-            (job.nodes > 1 ? Nanoseconds{}
-                           : nanoseconds(options_.patience_ratio * seconds(job.attained)));
-        Standing standing;
-        standing.marked = job.marked || (!job.running && job.delay(now) >= limit);
-        if (standing.marked) {
-            return standing;  // level 0, for good
+        return job.nodes > 1 && job.delay(now) >= options_.patience ? overdue_gang(job, now)
+                                                                    : ordinary(job, now);
+    }
+
+  private:
+    // Levels, the best first: gangs of several nodes that are overdue, by how long; others that
+    // are; then the steps of service.
+    static constexpr int grades = 4;
+    static constexpr int overdue_others = grades;
+    static constexpr int first_step = overdue_others + 1;
+
+    // Each doubling of the delay is worth a level, so that a gang that needs the whole cluster gets
+    // past smaller ones that are overdue too. While it runs, its delay stands still.
+    [[nodiscard]] Standing overdue_gang(const JobView& job, Nanoseconds now) const {
+        int grade = 1;
+        Nanoseconds next = 2 * options_.patience;
+        while (grade < grades && job.delay(now) >= next) {
+            ++grade;
+            next *= 2;
         }
-        const double weight = std::pow(job.request.shape.slots, options_.size_exponent);
-        const Step step = step_of(seconds(job.attained) * weight, weight, thresholds_);
-        const int bonus = job.request.priority + (job.nodes > 1 ? options_.gang_bonus : 0);
-        standing.level = std::clamp(step.number - bonus, 0, options_.steps - 1) + 1;
-        if (job.running) {
-            standing.changes_at = later(now, step.next_after);
-        } else {
-            standing.changes_at = later(now, limit - job.delay(now));
+        Standing standing{.level = grades - grade};
+        if (!job.running && grade < grades) {
+            standing.changes_at = later(now, next - job.delay(now));
         }
         return standing;
     }
 
-  private:
+    [[nodiscard]] Standing ordinary(const JobView& job, Nanoseconds now) const {
+        const Nanoseconds limit =
+            options_.patience +
+            (job.nodes > 1 ? Nanoseconds{}
+                           : nanoseconds(options_.patience_ratio * seconds(job.attained)));
+        // Having run may raise the limit again: who was overdue once remains so.
+        if (job.marked || (!job.running && job.delay(now) >= limit)) {
+            return {.level = overdue_others, .marked = true};
+        }
+        const double weight = std::pow(job.request.shape.slots, options_.size_exponent);
+        const Step step = step_of(seconds(job.attained) * weight, weight, thresholds_);
+        const int bonus = job.request.priority + (job.nodes > 1 ? options_.gang_bonus : 0);
+        Standing standing;
+        standing.level = first_step + std::clamp(step.number - bonus, 0, options_.steps - 1);
+        standing.changes_at = later(now, job.running ? step.next_after : limit - job.delay(now));
+        return standing;
+    }
+
     ServiceOptions options_;
     std::vector<double> thresholds_;
 };

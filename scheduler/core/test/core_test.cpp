@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
+#include <map>
 #include <optional>
+#include <random>
 
 namespace mpitrain::scheduler {
 namespace {
@@ -205,6 +208,57 @@ TEST(ServicePolicy, NobodyWaitsForEver) {
     }
     ASSERT_TRUE(back);
     EXPECT_LE(*back, hours(112) + minutes(1));  // the patience of a gang is 12 hours
+}
+
+// State is a fold of the events: their log gives it again, whatever the host answered.
+TEST(Core, ReplayGivesTheSameState) {
+    for (const std::string_view policy : policy_names()) {
+        std::mt19937 random(17);
+        const UniformCluster shape{.nodes = 6, .slots_per_node = 4, .nodes_per_leaf = 2};
+        Core core = make(shape, policy);
+        std::vector<Event> log;
+        std::map<JobId, int> live;
+        std::deque<Event> next;
+        for (int i = 0; i < 2000; ++i) {
+            const Nanoseconds now = minutes(i);
+            if (next.empty()) {
+                const auto pick = random() % 4;
+                const NodeId node(static_cast<int>(random() % 6));
+                if (pick == 0 && !live.empty()) {
+                    next.push_back({now, Ended{live.begin()->first, live.begin()->second, false}});
+                } else if (pick == 1 && random() % 8 == 0) {
+                    next.push_back({now, NodeLost{node}});
+                } else if (pick == 1) {
+                    next.push_back({now, NodeUp{node}});
+                } else {
+                    const int slots = 1 + static_cast<int>(random() % 8);
+                    next.push_back({now, Submitted{estimated(i + 1, slots, hours(1))}});
+                }
+            }
+            Event event = next.front();
+            next.pop_front();
+            event.now = now;
+            const auto actions = core.step(event);
+            ASSERT_TRUE(actions) << actions.error().text();
+            log.push_back(event);
+            if (const auto* ended = std::get_if<Ended>(&event.what)) {
+                live.erase(ended->job);
+            }
+            for (const Start& start : only<Start>(*actions)) {
+                live[start.job] = start.attempt;
+            }
+            for (const Stop& stop : only<Stop>(*actions)) {
+                live.erase(stop.job);
+                next.push_back({now, Ended{stop.job, stop.attempt, true}});
+            }
+        }
+        Core again = make(shape, policy);
+        for (const Event& event : log) {
+            ASSERT_TRUE(again.step(event));
+        }
+        EXPECT_EQ(again.digest(), core.digest()) << policy;
+        EXPECT_GT(core.pending() + core.running(), 0U);
+    }
 }
 
 // What a newcomer writes to add a policy: one class, nothing else.

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <map>
@@ -174,6 +175,31 @@ TEST(Simulate, ChargesEveryPreemption) {
         ended = std::max(ended, job.ended_s);
     }
     EXPECT_NEAR(ended, 11 * 3600.0 + 7 * 60.0 * static_cast<double>(result.preemptions), 1);
+}
+
+// More one-slot jobs than the cluster can serve, and now and then a gang of all of it: when all
+// that are overdue are alike, the overdue small ones fill every node for good.
+TEST(Simulate, AGangOfTheWholeClusterGetsThroughAnOverload) {
+    Trace trace;
+    std::mt19937_64 random(2);
+    std::exponential_distribution<double> gap(1.2 * 32 / 3600);
+    std::exponential_distribution<double> length(1.0 / 3600);
+    double now = 0;
+    while (now < 6 * 86400) {
+        now += gap(random);
+        trace.jobs.push_back({.job = JobId(static_cast<int>(trace.jobs.size()) + 1),
+                              .submitted = seconds(static_cast<int>(now)),
+                              .duration = seconds(1 + static_cast<int>(length(random)))});
+    }
+    const TraceJob gang{
+        .job = JobId(1'000'000), .submitted = hours(48), .gpus = 32, .duration = hours(1)};
+    const auto place = std::find_if(trace.jobs.begin(), trace.jobs.end(), [&](const TraceJob& job) {
+        return job.submitted > gang.submitted;
+    });
+    trace.jobs.insert(place, gang);
+    const Report report = make_report("default", {}, run(trace, "default"));
+    EXPECT_EQ(report.gang_delay.count, 1U);
+    EXPECT_LE(report.gang_delay.max, 13 * 3600);  // its patience is 12 hours
 }
 
 TEST(Simulate, RejectsWhatIsLargerThanTheClusterAndGoesOn) {

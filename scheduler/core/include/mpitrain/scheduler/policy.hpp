@@ -67,10 +67,12 @@ class Policy {
 // time alone (which lets one large job hold up many small ones) and slots times time (which pushes
 // large gangs behind everybody). Levels are steps of `ratio` in service, from `first`; within a
 // level jobs go by submission and do not preempt one another. A gang of several nodes stands one
-// level better, since it can only ever use places that fall empty together. Whoever has been
-// delayed for `patience` (gangs of several nodes), or that plus `patience_ratio` times its run time
-// (others), goes before all others and is not preempted any more: the starvation bound. One point
-// of priority is one level.
+// level better, since it can only ever use places that fall empty together. One point of priority
+// is one level.
+//
+// Nobody is forgotten. A gang of several nodes that has been delayed for `patience` goes before all
+// that are not overdue, and gains a level each time that doubles, up to four; others go before all
+// but those once they have been delayed for `patience` and `patience_ratio` times their run time.
 struct ServiceOptions {
     Nanoseconds first = std::chrono::minutes(10);
     double ratio = 3;
