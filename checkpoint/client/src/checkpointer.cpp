@@ -113,7 +113,7 @@ class PosixCheckpointer final : public Checkpointer {
 
     [[nodiscard]] std::optional<std::chrono::milliseconds> estimate(
         std::span<const SaveTensor> tensors, const SaveExtras& extras) const override {
-        return saver_->estimate(input_of(0, tensors, extras).contribution);
+        return saver_->estimate(contribution_of(tensors, extras));
     }
 
     Result<std::optional<Restored>> load_latest(std::span<const LoadTensor> tensors) override {
@@ -146,22 +146,55 @@ class PosixCheckpointer final : public Checkpointer {
         std::vector<std::byte*> targets;
     };
 
-    static SaveInput input_of(std::uint64_t step,
-                              std::span<const SaveTensor> tensors,
-                              const SaveExtras& extras) {
+    static BlobSpec spec_of(const Blob& blob) {
+        return {blob.name, blob.scope == Blob::Scope::global, blob.bytes.size()};
+    }
+
+    static Contribution contribution_of(std::span<const SaveTensor> tensors,
+                                        const SaveExtras& extras) {
+        Contribution contribution;
+        for (const SaveTensor& tensor : tensors) {
+            contribution.tensors.push_back(tensor.spec);
+        }
+        for (const Blob& blob : extras.blobs) {
+            contribution.blobs.push_back(spec_of(blob));
+        }
+        return contribution;
+    }
+
+    // Whether a save brings just what the one before brought. Comparing thousands of descriptions
+    // is cheap, copying them is not.
+    [[nodiscard]] bool is_as_before(std::span<const SaveTensor> tensors,
+                                    const SaveExtras& extras) const {
+        return contribution_ &&
+               std::equal(tensors.begin(),
+                          tensors.end(),
+                          contribution_->tensors.begin(),
+                          contribution_->tensors.end(),
+                          [](const SaveTensor& a, const TensorSpec& b) { return a.spec == b; }) &&
+               std::equal(extras.blobs.begin(),
+                          extras.blobs.end(),
+                          contribution_->blobs.begin(),
+                          contribution_->blobs.end(),
+                          [](const Blob& a, const BlobSpec& b) { return spec_of(a) == b; });
+    }
+
+    SaveInput input_of(std::uint64_t step,
+                       std::span<const SaveTensor> tensors,
+                       const SaveExtras& extras) {
+        if (!is_as_before(tensors, extras)) {
+            contribution_ = std::make_shared<Contribution>(contribution_of(tensors, extras));
+        }
         SaveInput input{.step = step,
-                        .contribution = {},
+                        .contribution = contribution_,
                         .tensors = {},
                         .blobs = {},
                         .attributes = extras.attributes,
                         .time_left = extras.time_left};
         for (const SaveTensor& tensor : tensors) {
-            input.contribution.tensors.push_back(tensor.spec);
             input.tensors.push_back(static_cast<const std::byte*>(tensor.data));
         }
         for (const Blob& blob : extras.blobs) {
-            input.contribution.blobs.push_back(
-                {blob.name, blob.scope == Blob::Scope::global, blob.bytes.size()});
             input.blobs.push_back(blob.bytes.data());
         }
         return input;
@@ -195,6 +228,7 @@ class PosixCheckpointer final : public Checkpointer {
     Surroundings world_;
     StoreOptions options_;
     std::unique_ptr<Saver> saver_;
+    std::shared_ptr<const Contribution> contribution_;  // of the last save
 };
 
 }  // namespace

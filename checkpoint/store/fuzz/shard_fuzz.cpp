@@ -53,7 +53,7 @@ class Commit {
         const auto saver = make_saver(around(*files), {.directory = "/run"});
         const auto done =
             saver->save({.step = 1,
-                         .contribution = {specs(), {}},
+                         .contribution = std::make_shared<Contribution>(Contribution{specs(), {}}),
                          .tensors = {reinterpret_cast<const std::byte*>(values.w.data()),
                                      reinterpret_cast<const std::byte*>(values.b.data())},
                          .blobs = {},

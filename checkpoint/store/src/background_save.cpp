@@ -16,7 +16,7 @@ Result<bool> BackgroundSave::start(const SaveInput& input) {
     const bool busy = phase_ != Phase::idle || !writer_.is_idle();
     const std::string mine = encode(BegunSave{input.step,
                                               steps_.is_first() ? steps_.fresh_token() : "",
-                                              busy ? "" : steps_.plan_for(input.contribution),
+                                              busy ? "" : steps_.plan_for(*input.contribution),
                                               busy});
     MPITRAIN_TRY(const BegunSaves begun,
                  begin_together(steps_.peers(), mine, input.step, steps_.options().deadline));

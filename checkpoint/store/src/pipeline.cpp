@@ -41,6 +41,9 @@ void Pipeline::work(int which, std::size_t items, const Stage& stage, Progress& 
 }
 
 Result<void> Pipeline::run(std::size_t items, const Stage& first, const Stage& second) {
+    if (items == 0) {
+        return {};
+    }
     Progress progress;
     for (std::size_t buffer = 0; buffer < Staging::buffer_count; ++buffer) {
         progress.first_turn[buffer] = buffer;

@@ -47,7 +47,8 @@ std::string SaveSteps::shard_path(std::uint64_t step, const std::string& token) 
 }
 
 std::string SaveSteps::plan_for(const Contribution& mine) const {
-    return prepared_ && prepared_->mine == mine ? prepared_->id : "";
+    const bool fits = prepared_ && (prepared_->mine.get() == &mine || *prepared_->mine == mine);
+    return fits ? prepared_->id : "";
 }
 
 Result<void> SaveSteps::open_commit(std::uint64_t step, const std::string& token) {
@@ -84,7 +85,7 @@ Result<void> SaveSteps::clear_place(std::uint64_t step, const std::string& token
     return world_.files.rename(path, join_path(options_.directory, aside));
 }
 
-Result<void> SaveSteps::prepare(const Contribution& mine,
+Result<void> SaveSteps::prepare(const std::shared_ptr<const Contribution>& mine,
                                 const std::vector<std::string>& plans,
                                 const std::string& token) {
     const auto unchanged = [&](const std::string& plan) { return plan == plans.front(); };
@@ -93,10 +94,11 @@ Result<void> SaveSteps::prepare(const Contribution& mine,
     return reuse ? Result<void>() : prepare_anew(mine, token);
 }
 
-Result<void> SaveSteps::prepare_anew(const Contribution& mine, const std::string& token) {
+Result<void> SaveSteps::prepare_anew(const std::shared_ptr<const Contribution>& mine,
+                                     const std::string& token) {
     prepared_.reset();
     MPITRAIN_TRY(Agreement told,
-                 agree(world_.peers, encode(mine), options_.deadline, "planning the save"));
+                 agree(world_.peers, encode(*mine), options_.deadline, "planning the save"));
     if (told.failed()) {
         return told.failure();
     }

@@ -18,7 +18,7 @@ namespace mpitrain::checkpoint {
 // A plan and this rank's layout, kept while the contributions stay what they are.
 struct Prepared {
     std::string id;  // equal on all ranks, different for every plan
-    Contribution mine;
+    std::shared_ptr<const Contribution> mine;
     SavePlan plan;
     const ShardPlan* shard = nullptr;  // this rank's, in `plan`; null when it writes nothing
     std::optional<ShardImage> image;
@@ -47,7 +47,7 @@ class SaveSteps {
     // Makes sure that the plan fits what all ranks now bring; `plans` is what each told. The plan
     // at hand is used again only when each rank compared its own contribution, in full, and found
     // no change. Collective. Uses `token` to name a new plan.
-    Result<void> prepare(const Contribution& mine,
+    Result<void> prepare(const std::shared_ptr<const Contribution>& mine,
                          const std::vector<std::string>& plans,
                          const std::string& token);
     // Lays this rank's shard out, if it has one.
@@ -82,7 +82,8 @@ class SaveSteps {
     Result<Manifest> describe(const std::vector<std::string>& told);
     [[nodiscard]] std::string temporary(std::uint64_t step, const std::string& token) const;
     Result<void> clear_place(std::uint64_t step, const std::string& token);
-    Result<void> prepare_anew(const Contribution& mine, const std::string& token);
+    Result<void> prepare_anew(const std::shared_ptr<const Contribution>& mine,
+                              const std::string& token);
 
     Surroundings world_;
     StoreOptions options_;

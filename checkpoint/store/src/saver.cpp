@@ -47,7 +47,7 @@ std::optional<std::chrono::milliseconds> StoreSaver::estimate(const Contribution
 }
 
 Result<void> StoreSaver::check_time(const SaveInput& input) const {
-    const auto needed = estimate(input.contribution);
+    const auto needed = estimate(*input.contribution);
     if (!input.time_left || !needed || *needed <= *input.time_left) {
         return {};
     }
@@ -91,7 +91,7 @@ Result<Committed> StoreSaver::save_now(const SaveInput& input) {
         if (steps_.is_first()) {
             MPITRAIN_TRY_VOID(steps_.open_commit(input.step, token));
         }
-        return encode(BegunSave{input.step, token, steps_.plan_for(input.contribution), false});
+        return encode(BegunSave{input.step, token, steps_.plan_for(*input.contribution), false});
     }();
     MPITRAIN_TRY(const BegunSaves begun,
                  begin_together(steps_.peers(), mine, input.step, steps_.options().deadline));

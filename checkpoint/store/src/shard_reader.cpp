@@ -31,24 +31,35 @@ Result<void> ShardReader::open(std::size_t shard) {
     }
     const ShardFile& facts = manifest_.shards[shard];
     const std::string path = join_path(directory_, facts.file);
-    // The table through the page cache, for it has no alignment; the rest past it.
-    auto table = files_.open(path, {});
-    if (!table) {
-        return table.error().code() == ErrorCode::not_found ? damaged("the file is missing", path)
-                                                            : Error(std::move(table).error());
+    auto file = files_.open(path, {.mode = OpenMode::read, .direct = true});
+    if (!file) {
+        return file.error().code() == ErrorCode::not_found ? damaged("the file is missing", path)
+                                                           : Error(std::move(file).error());
     }
-    MPITRAIN_TRY(const std::uint64_t size, (*table)->size_bytes());
+    MPITRAIN_TRY(const std::uint64_t size, (*file)->size_bytes());
     if (size != facts.size_bytes) {
         return damaged(fmt::format("the file has {} bytes, not {}", size, facts.size_bytes), path);
     }
+    opened_.emplace(shard, Opened{*std::move(file), {}});
+    return {};
+}
+
+Result<void> ShardReader::read_table(std::size_t shard) {
+    Opened& opened = opened_.at(shard);
+    const ShardFile& facts = manifest_.shards[shard];
+    if (!opened.sums.empty() || facts.table_bytes == 0) {
+        return {};
+    }
+    const std::string path = join_path(directory_, facts.file);
+    // The table through the page cache, for it has no alignment; the rest past it.
+    MPITRAIN_TRY(const auto table, files_.open(path, {}));
     std::vector<std::uint32_t> sums(facts.table_bytes / sizeof(std::uint32_t));
     MPITRAIN_TRY(const std::size_t got,
-                 (*table)->read(facts.table_offset, std::as_writable_bytes(std::span(sums))));
+                 table->read(facts.table_offset, std::as_writable_bytes(std::span(sums))));
     if (got != facts.table_bytes || crc32c(std::as_bytes(std::span(sums))) != facts.table_crc32c) {
         return damaged("the checksum table does not match the manifest", path);
     }
-    MPITRAIN_TRY(auto file, files_.open(path, {.mode = OpenMode::read, .direct = true}));
-    opened_.emplace(shard, Opened{std::move(file), std::move(sums)});
+    opened.sums = std::move(sums);
     return {};
 }
 
@@ -101,6 +112,8 @@ Result<void> ShardReader::run(const ReadPlan& plan, const OnBad& on_bad, const O
     const auto use_stage = [&](std::size_t item, std::span<std::byte> buffer) -> Result<void> {
         const ReadRequest& request = plan.requests[item];
         const auto bytes = buffer.first(request.size_bytes);
+        // Here and not before the first fetch, so that the two go on side by side.
+        MPITRAIN_TRY_VOID(read_table(request.shard));
         blank_table(request, bytes);
         // Copied out while still in the cache from being summed.
         const std::uint64_t stride = std::uint64_t{blocks_at_once} * manifest_.block_bytes;

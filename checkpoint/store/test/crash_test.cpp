@@ -40,6 +40,13 @@ constexpr Case cases[] = {
 // The training waits for the save, or the save is behind it.
 enum class Mode { waiting, behind };
 
+// What network file systems and quotas answer.
+constexpr Case refusals[] = {
+    {"Stale", fake::Fault::fail, ESTALE, false, {}},
+    {"Quota", fake::Fault::fail, EDQUOT, false, {}},
+    {"ReadOnly", fake::Fault::fail, EROFS, false, {}},
+};
+
 class CrashAtEveryCall : public testing::TestWithParam<std::tuple<int, Case, Mode>> {
   protected:
     // Everything that is shown verifies.
@@ -136,6 +143,13 @@ INSTANTIATE_TEST_SUITE_P(Faults,
                          CrashAtEveryCall,
                          testing::Combine(testing::Values(1, 2, 3, 4),
                                           testing::ValuesIn(cases),
+                                          testing::Values(Mode::waiting, Mode::behind)),
+                         name_of);
+
+INSTANTIATE_TEST_SUITE_P(Refusals,
+                         CrashAtEveryCall,
+                         testing::Combine(testing::Values(2),
+                                          testing::ValuesIn(refusals),
                                           testing::Values(Mode::waiting, Mode::behind)),
                          name_of);
 

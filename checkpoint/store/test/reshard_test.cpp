@@ -118,12 +118,12 @@ std::unique_ptr<fake::Disk> saved(Sharding sharding, int ranks) {
     Job(*disk, ranks).run([&](Surroundings& around, int rank) {
         const Block block = block_of(sharding, rank, ranks);
         const auto values = values_of(block);
-        SaveInput input{
-            .step = 1,
-            .contribution = {{{"w", DType::uint32, {row_count, column_count}, block}}, {}},
-            .tensors = {reinterpret_cast<const std::byte*>(values.data())},
-            .blobs = {},
-            .attributes = {}};
+        SaveInput input{.step = 1,
+                        .contribution = std::make_shared<Contribution>(Contribution{
+                            {{"w", DType::uint32, {row_count, column_count}, block}}, {}}),
+                        .tensors = {reinterpret_cast<const std::byte*>(values.data())},
+                        .blobs = {},
+                        .attributes = {}};
         const auto done = make_saver(around, options())->save(input);
         ASSERT_TRUE(done) << done.error().text();
     });

@@ -122,8 +122,12 @@ TEST_F(Store, RanksThatSaveDifferentThingsAreToldApart) {
     const auto saver = make_saver(around, World::default_options());
     const float value = 1;
     const auto* bytes = reinterpret_cast<const std::byte*>(&value);
-    const auto hole =
-        saver->save({1, {{{"w", DType::float32, {4}, {{0}, {1}}}}, {}}, {bytes}, {}, {}});
+    const auto hole = saver->save(
+        {1,
+         std::make_shared<Contribution>(Contribution{{{"w", DType::float32, {4}, {{0}, {1}}}}, {}}),
+         {bytes},
+         {},
+         {}});
     ASSERT_FALSE(hole);
     EXPECT_EQ(hole.error().text(), "tensor 'w': the blocks hold 1 of 4 elements");
     EXPECT_EQ(list_commits(*files, "/run").value().size(), 0U);

@@ -187,7 +187,7 @@ class World {
 
     static SaveInput input_of(std::uint64_t step, State& state) {
         return {step,
-                state.contribution(),
+                std::make_shared<Contribution>(state.contribution()),
                 State::pointers<const std::byte>(state),
                 {state.random.data()},
                 {{"loss", 1.0 / static_cast<double>(step)}}};

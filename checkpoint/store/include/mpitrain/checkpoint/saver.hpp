@@ -17,7 +17,8 @@ namespace mpitrain::checkpoint {
 // What one rank brings to one save. The buffers are read until save() returns.
 struct SaveInput {
     std::uint64_t step = 0;
-    Contribution contribution;
+    // Never null. The same object as before, when nothing has changed, is known at once.
+    std::shared_ptr<const Contribution> contribution;
     std::vector<const std::byte*> tensors;  // in the contribution's order
     std::vector<const std::byte*> blobs;
     Attributes attributes;  // rank 0's are kept

@@ -37,7 +37,7 @@ class ShardReader {
   private:
     struct Opened {
         std::unique_ptr<File> file;
-        std::vector<std::uint32_t> sums;
+        std::vector<std::uint32_t> sums;  // empty before read_table()
     };
     // Told the bytes of a request from `begin` on, in order, once they are known to be right.
     using OnPart = std::function<Result<void>(
@@ -45,6 +45,8 @@ class ShardReader {
 
     Result<void> run(const ReadPlan& plan, const OnBad& on_bad, const OnPart& on_part);
     Result<void> open(std::size_t shard);
+    // In the thread that verifies, before the first of a shard's bytes.
+    Result<void> read_table(std::size_t shard);
     Result<void> fetch(const ReadRequest& request, std::span<std::byte> buffer);
     // The table counts as zeros in the blocks it lies in.
     void blank_table(const ReadRequest& request, std::span<std::byte> bytes) const;
