@@ -56,7 +56,7 @@ _mpitrain() {
         plan) flags='--file --ranks -n --min-ranks --max-ranks --nodes --ranks-per-node --device --gpus-per-rank --gpu-type --gpu-visibility --cpus-per-rank --mem-per-rank --oversubscribe --host --hostfile --engine --placement --topology-level --max-restarts --checkpoint-dir --resume --time-limit --stop-grace --hang-timeout --log-dir --show --no-tag --pty --stdin --env --workdir --events --result --name --priority --queue --after --mpirun-arg --srun-arg --sbatch-arg --output --color --help -h --version'; verbs='' ;;
         topo) flags='--input --synthetic --device --svg --output --color --help -h --version'; verbs='' ;;
         ckpt) flags='--output --color --help -h --version'; verbs='list show verify diff prune export' ;;
-        bench) flags='--output --color --help -h --version'; verbs='launch allreduce checkpoint schedule' ;;
+        bench) flags='--output --color --help -h --version'; verbs='launch allreduce reduce broadcast reduce_scatter allgather all_to_all overlap checkpoint schedule' ;;
         doctor) flags='--output --color --help -h --version'; verbs='' ;;
         config) flags='--origin --file --ranks -n --min-ranks --max-ranks --nodes --ranks-per-node --device --gpus-per-rank --gpu-type --gpu-visibility --cpus-per-rank --mem-per-rank --oversubscribe --host --hostfile --engine --placement --topology-level --max-restarts --checkpoint-dir --resume --time-limit --stop-grace --hang-timeout --log-dir --show --no-tag --pty --stdin --env --workdir --events --result --name --priority --queue --after --mpirun-arg --srun-arg --sbatch-arg --output --color --help -h --version'; verbs='show' ;;
         completion) flags='--output --color --help -h --version'; verbs='bash zsh fish' ;;

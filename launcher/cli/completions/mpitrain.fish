@@ -112,6 +112,12 @@ complete -c mpitrain -n '__fish_seen_subcommand_from ckpt' -l version -d 'show t
 complete -c mpitrain -n __fish_use_subcommand -f -a bench -d 'measure this system: launch, allreduce, checkpoint, schedule'
 complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a launch
 complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a allreduce
+complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a reduce
+complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a broadcast
+complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a reduce_scatter
+complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a allgather
+complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a all_to_all
+complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a overlap
 complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a checkpoint
 complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a schedule
 complete -c mpitrain -n '__fish_seen_subcommand_from bench' -l output -x -a 'table json quiet' -d 'table for people, json for scripts, quiet for the bare minimum'
