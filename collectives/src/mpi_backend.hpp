@@ -66,6 +66,13 @@ class MpiBackend final : public Backend, public Transport {
     // Whether calls of another thread may run at the same time as calls of other communicators:
     // where MPI allows it, or is not needed.
     [[nodiscard]] bool may_run_beside_others() const;
+    // Ends the waiting of the thread that calls, and of the others on the node, with unavailable.
+    // The one call that another thread may make meanwhile.
+    void end_waiting() {
+        if (node_) {
+            node_->give_up();
+        }
+    }
     // The memory that this rank's node shares; null where messages are all there is.
     [[nodiscard]] const NodeGroup* node() const { return node_.get(); }
 

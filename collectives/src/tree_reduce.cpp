@@ -98,7 +98,7 @@ void run_anywhere(const void* const* pieces, std::size_t piece_count, std::size_
     Tree<type, op>::run(pieces, piece_count, n, out);
 }
 
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+#ifdef __x86_64__
 template <DataType type, ReduceOp op>
 [[gnu::target("avx2")]] void run_avx2(const void* const* pieces,
                                       std::size_t piece_count,

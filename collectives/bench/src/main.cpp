@@ -8,6 +8,7 @@
 #include "options.hpp"
 #include "overlap.hpp"
 #include "report.hpp"
+#include "verify.hpp"
 
 namespace mpitrain::collectives::bench {
 namespace {
@@ -60,7 +61,14 @@ Result<std::size_t> run(const Options& options) {
     {
         MPITRAIN_TRY(auto ranks,
                      Communicator::world(environment, {.shared_memory = options.shared_memory}));
-        if (options.overlap) {
+        if (options.verify) {
+            std::size_t checks = 0;
+            MPITRAIN_TRY(wrong, verify_everything(ranks, options.huge, checks));
+            if (ranks.rank() == 0) {
+                fmt::print(
+                    "{} calls on {} ranks, {} wrong elements\n", checks, ranks.size(), wrong);
+            }
+        } else if (options.overlap) {
             MPITRAIN_TRY_VOID(print_overlap(options, ranks));
         } else {
             MPITRAIN_TRY(wrong, bench_sizes(options, ranks));

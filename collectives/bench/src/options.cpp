@@ -31,6 +31,7 @@ po::options_description describe() {
     add("rounds", po::value<int>()->default_value(7), "how often each size is measured");
     add("no-compare", "leave out MPI's own");
     add("no-shared-memory", "send everything through MPI");
+    add("huge", "verify: sizes beyond 2^31 bytes too; each rank holds 4 GiB");
     add("output", text("table"), "table json quiet");
     return all;
 }
@@ -64,7 +65,9 @@ Result<Options> read(const po::variables_map& given) {
     Options options;
     const auto& verb = given["verb"].as<std::string>();
     options.overlap = verb == "overlap";
-    if (!options.overlap) {
+    options.verify = verb == "verify";
+    options.huge = given.count("huge") > 0;
+    if (!options.overlap && !options.verify) {
         MPITRAIN_TRY(options.plan.verb, named(all_verbs, verb, "the collective"));
     }
     MPITRAIN_TRY(options.plan.bytes_min, size_option(given, "begin"));
@@ -111,11 +114,13 @@ Result<std::optional<Options>> parse_options(int argc, const char* const* argv, 
     }
     if (given.count("help") > 0) {
         std::ostringstream text;
-        text << "Usage: mpitrain bench allreduce [-n RANKS] [--oversubscribe] [options]\n"
-                "       mpirun -np 2 mpitrain-bench-collectives allreduce [options]\n\n"
-                "Also reduce, broadcast, reduce_scatter, allgather, all_to_all; and overlap: how "
-                "much of a\nGradientReducer's work hides behind computation.\n\n"
-             << shown;
+        text
+            << "Usage: mpitrain bench allreduce [-n RANKS] [--oversubscribe] [options]\n"
+               "       mpirun -np 2 mpitrain-bench-collectives allreduce [options]\n\n"
+               "Also reduce, broadcast, reduce_scatter, allgather, all_to_all; overlap: how much "
+               "of a\nGradientReducer's work hides behind computation; verify: whether all of them "
+               "are right.\n\n"
+            << shown;
         help = text.str();
         return std::optional<Options>();
     }

@@ -29,18 +29,18 @@ std::uint64_t thread_time_ns() {
            static_cast<std::uint64_t>(time.tv_nsec);
 }
 
-// One layer's share of the pass. Arithmetic is counted in the thread's own processor time, so that
-// it is the same amount of work whoever else uses the core.
-void compute(Work work, Milliseconds length) {
+// The share of one layer that ends at `end`. Arithmetic is counted in the thread's own processor
+// time instead, so that it is the same amount of work whoever else uses the core.
+void compute(Work work, Clock::time_point end, Milliseconds length) {
     if (work == Work::device) {
-        std::this_thread::sleep_for(length);
+        std::this_thread::sleep_until(end);
         return;
     }
-    const auto end =
+    const auto end_ns =
         thread_time_ns() +
         static_cast<std::uint64_t>(std::chrono::duration_cast<Nanoseconds>(length).count());
     std::atomic<std::uint64_t> counter{0};
-    while (thread_time_ns() < end) {
+    while (thread_time_ns() < end_ns) {
         for (int i = 0; i < 1000; ++i) {
             counter.fetch_add(1, std::memory_order_relaxed);
         }
@@ -55,9 +55,12 @@ class Pass {
     Result<double> run(Milliseconds length, bool computes, bool reduces) {
         MPI_Barrier(MPI_COMM_WORLD);
         const auto begin = Clock::now();
+        const Milliseconds each = length / static_cast<double>(parameters);
         for (std::size_t p = parameters; p > 0; --p) {
             if (computes) {
-                compute(work_, length / static_cast<double>(parameters));
+                const auto done = static_cast<double>(parameters - p + 1);
+                const auto end = std::chrono::duration_cast<Clock::duration>(each * done);
+                compute(work_, begin + end, each);
             }
             if (reduces) {
                 reducer_.ready(p - 1);

@@ -17,6 +17,9 @@ class GradientReducer::Inside {
     Inside(Communicator ranks,
            std::span<const Buffer> gradients,
            const GradientReducerOptions& options);
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+    ~Inside();
 
     void ready(std::size_t index);
     Result<void> finish();
@@ -71,6 +74,13 @@ GradientReducer::Inside::Inside(Communicator ranks,
         }
         const bool keeps = options.compression != Compression::none;
         kept_.emplace_back(keeps ? buckets_[b].count : 0);
+    }
+}
+
+// A step that will never be finished must not keep its thread, nor the other ranks, waiting.
+GradientReducer::Inside::~Inside() {
+    if (std::find(ready_.begin(), ready_.end(), 1) != ready_.end()) {
+        static_cast<MpiBackend&>(backend_of(ranks_)).end_waiting();
     }
 }
 

@@ -191,6 +191,30 @@ TEST(GradientReducer, RefusesWhatItCannotDo) {
     EXPECT_EQ(invalid, code({Buffer(nullptr, 4, DataType::f32)}, {}));
 }
 
+TEST(GradientReducer, GivesUpWhenItIsDestroyedInTheMiddleOfAStep) {
+    Communicator ranks = world();
+    if (ranks.size() == 1) {
+        return;
+    }
+    const auto begin = std::chrono::steady_clock::now();
+    {
+        std::vector<float> first(1000, 1.0F);
+        std::vector<float> second(1000, 1.0F);
+        const std::vector<Buffer> gradients{Buffer(first), Buffer(second)};
+        auto reducer = GradientReducer::open(ranks, gradients, {.bucket_bytes = 4000});
+        ASSERT_TRUE(reducer);
+        reducer->ready(1);
+        if (ranks.rank() != 0) {
+            reducer->ready(0);
+            const auto finished = reducer->finish();
+            ASSERT_FALSE(finished);
+            EXPECT_EQ(finished.error().code(), ErrorCode::unavailable);
+        }
+    }
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+    EXPECT_TRUE(ranks.barrier());
+}
+
 TEST(GradientReducer, SaysWhenReadyWasMisused) {
     Communicator ranks = world();
     std::vector<float> values(4, 1.0F);

@@ -27,6 +27,22 @@ TEST(HangMonitor, CountsCollectivesOfAProgramThatReportsNoProgress) {
     EXPECT_FALSE(monitor.stuck(10 * s));
 }
 
+TEST(HangMonitor, IsNotAlarmedByOneSlowStepAmongManyClean) {
+    HangMonitor monitor(HangTimeoutMode::automatic, 0s);
+    std::int64_t now = 0;
+    for (std::uint64_t step = 1; step <= 100'000; ++step) {
+        const std::int64_t length = step == 70'000 ? 70 * s : 7 * s;  // beyond the shortest limit
+        for (int tick = 1; tick <= 10; ++tick) {
+            now += length / 10;
+            ASSERT_FALSE(monitor.stuck(now)) << step;
+        }
+        for (int rank = 0; rank < 4; ++rank) {
+            monitor.progressed(Rank(rank), step, now + rank);
+        }
+    }
+    EXPECT_TRUE(monitor.stuck(now + 3600 * s));
+}
+
 TEST(HangMonitor, RepeatingAStepIsNoProgress) {
     HangMonitor monitor(HangTimeoutMode::fixed, 5s);
     monitor.progressed(Rank(0), 10, 1 * s);

@@ -52,7 +52,8 @@ class GradientReducer {
     GradientReducer& operator=(GradientReducer&&) = delete;
     GradientReducer(const GradientReducer&) = delete;
     GradientReducer& operator=(const GradientReducer&) = delete;
-    // In the middle of a step it waits for the bucket under way, at most for the deadline.
+    // In the middle of a step it gives up: finish() of the other ranks fails with unavailable (on
+    // other nodes at their deadline, for which this waits too where a bucket is under way).
     ~GradientReducer();
 
     // The gradient of parameter `index` is complete. Never waits for other ranks if it overlaps.
