@@ -32,7 +32,5 @@ struct Report {
 Report make_report(std::string_view policy, const SimOptions& options, SimResult result);
 
 std::string to_json(const Report& report);  // mpitrain.sim/1, one line; see docs/guide/sim.md
-// A self-contained page: figures, JCT distribution, and who waited, as inline SVG.
-std::string to_html(const std::vector<Report>& reports);
 
 }  // namespace mpitrain::sim
