@@ -64,7 +64,8 @@ double reference_of(int ranks, std::size_t index, ReduceOp op) {
             return static_cast<double>(op == ReduceOp::min ? low : high);
         }
         if (op == ReduceOp::avg) {
-            return static_cast<double>(static_cast<std::int64_t>(wrapped) / ranks);
+            const std::int64_t truncated = static_cast<std::int64_t>(wrapped) / ranks;
+            return static_cast<double>(truncated);
         }
         return static_cast<double>(static_cast<T>(wrapped));
     } else {

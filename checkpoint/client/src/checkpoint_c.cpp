@@ -230,6 +230,7 @@ int mpitrain_checkpointer_world(mpitrain_checkpointer* self, char** answer) {
     });
 }
 
+// NOLINTNEXTLINE(readability-function-size): as C callers give it
 int mpitrain_checkpointer_save(mpitrain_checkpointer* self,
                                uint64_t step,
                                const char* what,

@@ -18,6 +18,7 @@ namespace mpitrain::checkpoint {
 namespace {
 
 std::string environment(const char* name) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): no thread of ours changes the environment
     const char* value = std::getenv(name);
     return value == nullptr ? "" : value;
 }
@@ -45,7 +46,7 @@ Result<void> make_directories(FileSystem& files, const std::string& path) {
     if (parent != path) {
         MPITRAIN_TRY_VOID(make_directories(files, parent));
     }
-    const auto made = files.make_directory(path);
+    auto made = files.make_directory(path);
     if (!made && made.error().code() != ErrorCode::already_exists) {
         return made;
     }

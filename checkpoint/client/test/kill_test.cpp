@@ -165,6 +165,7 @@ TEST_P(Kill9, NeverTearsOrLosesACommit) {
     std::mt19937 random(12345);
     std::uint64_t step = 0;
     std::uint64_t commits = 0;
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): one thread
     const char* rounds_text = ::getenv("MPITRAIN_KILL_ROUNDS");
     const int rounds = rounds_text == nullptr ? 10 : ::atoi(rounds_text);
     for (int round = 0; round < rounds && !testing::Test::HasFailure(); ++round) {

@@ -162,6 +162,7 @@ SaveSteps::View SaveSteps::start_view(const SaveInput& input, const std::string&
 Result<Manifest> SaveSteps::describe(const std::vector<std::string>& told) {
     MPITRAIN_TRY(std::vector<ShardReport> reports, read_reports(prepared_->plan, told));
     std::vector<std::vector<std::uint64_t>> places;
+    places.reserve(reports.size());
     for (const ShardReport& report : reports) {
         places.push_back(report.dataset_offsets);
     }

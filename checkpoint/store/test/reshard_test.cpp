@@ -15,7 +15,7 @@ using test::ThreadPeer;
 
 constexpr std::uint64_t row_count = 6;
 constexpr std::uint64_t column_count =
-    1024 * 1024;  // runs long enough that whole checksum blocks cost little
+    std::uint64_t{1} << 20U;  // runs long enough that whole checksum blocks cost little
 
 enum class Sharding { by_row, by_column, blocks, uneven, replicated };
 
@@ -82,6 +82,7 @@ class Job {
     template <typename Work>
     void run(Work work) {
         std::vector<std::jthread> threads;
+        threads.reserve(static_cast<std::size_t>(size_));
         for (int rank = 0; rank < size_; ++rank) {
             threads.emplace_back([this, rank, &work] {
                 const auto files = disk_.mount();

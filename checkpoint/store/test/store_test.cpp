@@ -7,7 +7,6 @@
 namespace mpitrain::checkpoint {
 namespace {
 
-using test::State;
 using test::World;
 
 class Store : public testing::Test {

@@ -262,6 +262,7 @@ class World {
     template <typename Work>
     void each_rank(Work work) {
         std::vector<std::jthread> threads;
+        threads.reserve(static_cast<std::size_t>(size_));
         for (int rank = 0; rank < size_; ++rank) {
             threads.emplace_back([&work, rank] { work(rank); });
         }

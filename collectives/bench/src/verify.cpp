@@ -49,21 +49,26 @@ class Check {
     std::uint64_t wrong_ = 0;  // on this rank
 };
 
+Result<void> check_types_and_sizes(Check& check, Verb verb) {
+    for (const DataType type : all_types) {
+        for (const ReduceOp op : all_ops) {
+            if (op != ReduceOp::sum && !reduces(verb)) {
+                continue;
+            }
+            for (const std::size_t bytes : sizes) {
+                MPITRAIN_TRY_VOID(check.run(verb, bytes, type, op));
+            }
+        }
+    }
+    return {};
+}
+
 }  // namespace
 
 Result<std::size_t> verify_everything(Communicator& ranks, bool huge, std::size_t& checks) {
     Check check(ranks, checks);
     for (const Verb verb : all_verbs) {
-        for (const DataType type : all_types) {
-            for (const ReduceOp op : all_ops) {
-                if (op != ReduceOp::sum && !reduces(verb)) {
-                    continue;
-                }
-                for (const std::size_t bytes : sizes) {
-                    MPITRAIN_TRY_VOID(check.run(verb, bytes, type, op));
-                }
-            }
-        }
+        MPITRAIN_TRY_VOID(check_types_and_sizes(check, verb));
         MPITRAIN_TRY_VOID(check.run(verb, many_segments, DataType::f32, ReduceOp::sum));
     }
     for (const Verb verb : {Verb::allreduce, Verb::broadcast, Verb::allgather}) {

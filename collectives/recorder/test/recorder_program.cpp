@@ -82,6 +82,7 @@ int check(const OperationPage& page, int rank, int ranks) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): one thread
     const char* number = std::getenv("OMPI_COMM_WORLD_RANK");
     if (argc != 2 || number == nullptr) {
         return fail("usage: mpirun recorder_mpi_program DIRECTORY");
@@ -91,6 +92,7 @@ int main(int argc, char** argv) {
     if (page == nullptr) {
         return fail("no page");
     }
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): one thread
     setenv("MPITRAIN_CONTROL", path.c_str(), 1);
     MPI_Init(&argc, &argv);
     int rank = 0;

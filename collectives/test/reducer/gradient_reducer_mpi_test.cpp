@@ -20,7 +20,7 @@ Communicator world() {
 
 // Parameters of many sizes in one piece of memory, or each in its own.
 struct Gradients {
-    explicit Gradients(bool in_one_piece) : in_one_piece_(in_one_piece) {
+    explicit Gradients(bool in_one_piece) {
         std::size_t begin = 0;
         for (const std::size_t count : counts) {
             if (!in_one_piece) {
@@ -48,7 +48,6 @@ struct Gradients {
     std::vector<std::size_t> counts{1, 3000, 0, 70000, 5, 1 << 18, 12345};
     std::vector<std::size_t> begins;
     std::vector<float> memory;
-    bool in_one_piece_;
 };
 
 // What one allreduce over all of it gives.

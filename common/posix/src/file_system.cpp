@@ -204,6 +204,7 @@ class PosixFileSystem final : public FileSystem {
         }
         std::vector<DirectoryEntry> entries;
         errno = 0;
+        // NOLINTNEXTLINE(concurrency-mt-unsafe): a stream of this call alone
         while (const dirent* entry = ::readdir(directory.get())) {
             std::string name = entry->d_name;
             if (name != "." && name != "..") {

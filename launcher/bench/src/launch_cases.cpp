@@ -57,7 +57,7 @@ EngineCommand bare_command(const std::vector<std::string>& program,
     plan.shares_cores = shares_cores;
     plan.groups.push_back({.name = "default", .ranks = ranks, .command = program, .env = {}});
     plan.ranks.resize(static_cast<std::size_t>(ranks));
-    const std::string agent = program.front();
+    const std::string& agent = program.front();
     EngineCommand command =
         make_mpirun_engine()->command({.plan = plan,
                                        .agent_path = agent,

@@ -11,6 +11,7 @@ namespace {
 template <typename Projection>
 Spread spread_over(const std::vector<Pair>& pairs, Projection projection) {
     std::vector<double> values;
+    values.reserve(pairs.size());
     for (const Pair& pair : pairs) {
         values.push_back(std::invoke(projection, pair));
     }

@@ -17,6 +17,7 @@ namespace {
 
 void expect_file(const std::string& path, const std::string& expected) {
     const std::string full = fmt::format("{}/{}", MPITRAIN_SOURCE_DIRECTORY, path);
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): one thread
     if (std::getenv("MPITRAIN_BLESS") != nullptr) {
         std::ofstream(full) << expected;
     }

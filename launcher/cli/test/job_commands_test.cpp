@@ -24,20 +24,20 @@ class JobCommands : public testing::Test {
     JobCommands() {
         std::string pattern =
             (std::filesystem::temp_directory_path() / "mpitrain-cli-XXXXXX").string();
-        directory_ = mkdtemp(pattern.data());
+        directory = mkdtemp(pattern.data());
     }
-    ~JobCommands() override { std::filesystem::remove_all(directory_); }
+    void TearDown() override { std::filesystem::remove_all(directory); }
 
     std::string write(const std::string& name, const std::string& text) {
-        const std::filesystem::path path = directory_ + "/" + name;
+        const std::filesystem::path path = directory + "/" + name;
         std::filesystem::create_directories(path.parent_path());
         std::ofstream(path) << text;
         return path.string();
     }
 
     Outcome run(const std::vector<std::string>& words, std::vector<std::string> environment = {}) {
-        environment.push_back("HOME=" + directory_);
-        environment.push_back("MPITRAIN_LOCK_DIR=" + directory_ + "/locks");
+        environment.push_back("HOME=" + directory);
+        environment.push_back("MPITRAIN_LOCK_DIR=" + directory + "/locks");
         return run_mpitrain(words, environment);
     }
 
@@ -59,7 +59,7 @@ class JobCommands : public testing::Test {
         return "no such setting";
     }
 
-    std::string directory_;
+    std::string directory;
 };
 
 struct BadInput {
@@ -79,13 +79,13 @@ TEST_F(JobCommands, BadInputIsOneLineWithTheMendAndExitCode2) {
                   "-n: '0' is not a whole number from 1 to 1000000 (give a whole number, or all)"},
                  {{"-n", "2"},
                   "no program given (write it after the options, or as 'command' in a job file)"},
-                 {{"--hostfile", directory_ + "/none", "true"},
-                  directory_ + "/none: cannot read: No such file or directory (check the path)"},
-                 {{"--hostfile", directory_, "true"}, directory_ + ": cannot read: Is a directory"},
+                 {{"--hostfile", directory + "/none", "true"},
+                  directory + "/none: cannot read: No such file or directory (check the path)"},
+                 {{"--hostfile", directory, "true"}, directory + ": cannot read: Is a directory"},
                  {{"--hostfile", hostfile, "true"},
                   hostfile + ":2:9: 'x' is no number of slots (give a whole number of at least 1)"},
-                 {{"--file", directory_ + "/none.yaml"},
-                  directory_ +
+                 {{"--file", directory + "/none.yaml"},
+                  directory +
                       "/none.yaml: cannot read: No such file or directory (check the path)"},
                  {{"--file", unknown}, unknown + ":2:1: unknown key 'rnaks' (did you mean ranks?)"},
                  {{"--host", "a:0", "true"},
@@ -128,7 +128,7 @@ TEST_F(JobCommands, AMissingProgramIsExitCode127AndStartsNothing) {
     EXPECT_THAT(missing.err, HasSubstr("no-such-program-here"));
     const std::string file = write("plain.txt", "no program");
     EXPECT_EQ(run({"run", file}).exit_code, 126);
-    EXPECT_FALSE(std::filesystem::exists(directory_ + "/.local"));
+    EXPECT_FALSE(std::filesystem::exists(directory + "/.local"));
 }
 
 TEST_F(JobCommands, SettingsTellWhereTheyWereMade) {
@@ -168,13 +168,13 @@ TEST_F(JobCommands, OutputAndColourComeFromVariablesToo) {
 
 TEST_F(JobCommands, PlanIsTheSameForTheSameInputAndStartsNothing) {
     const std::string job = write(
-        "job.yaml", "command: [touch, " + directory_ + "/ran]\nranks: 1\nenv: {MY_TOKEN: hush}\n");
+        "job.yaml", "command: [touch, " + directory + "/ran]\nranks: 1\nenv: {MY_TOKEN: hush}\n");
     const Outcome once = run({"plan", "--output", "json", "--file", job});
     EXPECT_EQ(once.exit_code, 0) << once.err;
     EXPECT_EQ(once.out, run({"plan", "--output", "json", "--file", job}).out);
     EXPECT_EQ(once.out.find("hush"), std::string::npos);
     EXPECT_EQ(run({"plan", "--file", job}).out.find("hush"), std::string::npos);
-    EXPECT_FALSE(std::filesystem::exists(directory_ + "/ran"));
+    EXPECT_FALSE(std::filesystem::exists(directory + "/ran"));
 }
 
 TEST_F(JobCommands, PlanTellsHowAManifestWasUnderstood) {

@@ -58,6 +58,7 @@ int in_child(const std::function<int()>& program) {
 }
 
 TEST(Client, IsANoOpThatWorksWithoutMpitrain) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): one thread
     ::unsetenv("MPITRAIN_RESUME");
     progress(1, 10);
     EXPECT_FALSE(should_stop(1));

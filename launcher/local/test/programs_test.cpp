@@ -14,53 +14,53 @@ class Programs : public testing::Test {
     void SetUp() override {
         std::string pattern = testing::TempDir() + "programs-XXXXXX";
         ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-        spec_.workdir = pattern;
+        spec.workdir = pattern;
         std::ofstream(pattern + "/plain") << "text";
         std::ofstream(pattern + "/runs") << "#!/bin/sh\n";
         ASSERT_EQ(chmod((pattern + "/runs").c_str(), 0755), 0);
     }
-    void TearDown() override { std::filesystem::remove_all(spec_.workdir); }
+    void TearDown() override { std::filesystem::remove_all(spec.workdir); }
 
     Result<void> check(const std::string& program,
                        const EnvironmentMap& environment = {{"PATH", "/usr/bin:/bin"}}) {
-        spec_.groups = {
+        spec.groups = {
             CommandGroup{.name = "default", .ranks = 1, .command = {program}, .env = {}}};
-        return check_programs(spec_, environment);
+        return check_programs(spec, environment);
     }
-    JobSpec spec_;
-    std::string unset_;
+    JobSpec spec;
+    std::string unset;
 };
 
 TEST_F(Programs, AreFoundFromTheWorkingDirectoryAndAlongPath) {
     EXPECT_TRUE(check("./runs"));
     EXPECT_TRUE(check("sh"));
-    EXPECT_TRUE(check("runs", {{"PATH", spec_.workdir}}));
+    EXPECT_TRUE(check("runs", {{"PATH", spec.workdir}}));
 }
 
 TEST_F(Programs, MissingAndNotExecutableAreToldApart) {
     EXPECT_EQ(check("./absent").error().code(), ErrorCode::not_found);
     EXPECT_EQ(check("./plain").error().code(), ErrorCode::permission_denied);
-    EXPECT_EQ(check(spec_.workdir).error().code(), ErrorCode::not_found)
+    EXPECT_EQ(check(spec.workdir).error().code(), ErrorCode::not_found)
         << "a directory is no program";
-    EXPECT_EQ(check("plain", {{"PATH", spec_.workdir}}).error().code(),
+    EXPECT_EQ(check("plain", {{"PATH", spec.workdir}}).error().code(),
               ErrorCode::permission_denied);
 }
 
 TEST_F(Programs, AreSoughtFromTheCurrentDirectoryWhereNoOtherIsSet) {
     const std::filesystem::path before = std::filesystem::current_path();
-    std::filesystem::current_path(spec_.workdir);
-    std::swap(spec_.workdir, unset_);
+    std::filesystem::current_path(spec.workdir);
+    std::swap(spec.workdir, unset);
     const bool found = check("./runs").has_value();
-    std::swap(spec_.workdir, unset_);
+    std::swap(spec.workdir, unset);
     std::filesystem::current_path(before);
     EXPECT_TRUE(found);
 }
 
 TEST_F(Programs, AMissingWorkingDirectoryIsNoMissingProgram) {
-    const std::string there = spec_.workdir;
-    spec_.workdir = there + "/absent";
+    const std::string there = spec.workdir;
+    spec.workdir = there + "/absent";
     EXPECT_EQ(check("sh").error().code(), ErrorCode::invalid_argument);
-    spec_.workdir = there;
+    spec.workdir = there;
 }
 
 TEST_F(Programs, AForgottenDotSlashIsPointedOut) {

@@ -29,7 +29,8 @@ NodeTopology node_of(std::string host, int gpus, int cores, Vendor vendor = Vend
     return node;
 }
 
-RankPlacement placed(int rank, int local_rank, int node, std::vector<int> slots, CpuSet cpus) {
+RankPlacement placed(
+    int rank, int local_rank, int node, const std::vector<int>& slots, CpuSet cpus) {
     RankPlacement placement;
     placement.rank = Rank(rank);
     placement.local_rank = LocalRank(local_rank);

@@ -22,6 +22,7 @@ class EngineGuard : public RankTest {
         rank_process = ::fork();
         if (rank_process == 0) {
             ::fcntl(theirs.get(), F_SETFD, 0);
+            // NOLINTNEXTLINE(concurrency-mt-unsafe): one thread
             ::putenv(marker.data());
             std::filesystem::current_path(directory);  // where a core may fall
             const std::vector<char*> list = exec_list(arguments);
@@ -76,6 +77,7 @@ TEST_F(EngineGuard, EndsAllWhenTheSupervisorDies) {
 TEST_F(EngineGuard, WatchesItsParentWithoutALifeline) {
     const pid_t parent = ::fork();
     if (parent == 0) {
+        // NOLINTNEXTLINE(concurrency-mt-unsafe): one thread
         ::putenv(marker.data());
         if (::fork() == 0) {
             ::execl(rank_program().c_str(),
@@ -149,6 +151,7 @@ TEST_F(EngineGuard, RemovesItsDirectoriesWhoeverDies) {
 // The whole chain at once: supervisor dead, with an engine's guard, a rank's guard, an agent, a
 // program and its daemons.
 TEST_F(EngineGuard, TheWholeChainGoesWithTheSupervisor) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): one thread
     ::setenv("OMPI_COMM_WORLD_RANK", "0", 1);
     guard({"--",
            "sh",
@@ -163,6 +166,7 @@ TEST_F(EngineGuard, TheWholeChainGoesWithTheSupervisor) {
     lifeline.reset();
     wait_for_rank(seconds(5));
     expect_nothing_left(milliseconds(0));
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): one thread
     ::unsetenv("OMPI_COMM_WORLD_RANK");
 }
 

@@ -25,7 +25,7 @@ class InputWindow {
     }
 
   private:
-    static constexpr std::size_t bytes_max = 256U * 1024U;
+    static constexpr std::size_t bytes_max = std::size_t{256} * 1024;
     std::mutex mutex_;
     std::condition_variable room_;
     std::size_t under_way_ = 0;

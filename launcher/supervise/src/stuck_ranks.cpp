@@ -95,6 +95,7 @@ void blame_the_fewer(const std::map<Shape, Made>& shapes,
                      std::uint64_t number,
                      std::vector<StuckRank>& found) {
     std::vector<const Made*> ordered;
+    ordered.reserve(shapes.size());
     for (const auto& [shape, made] : shapes) {
         ordered.push_back(&made);
     }

@@ -12,14 +12,14 @@ namespace {
 
 class LastCommitTest : public testing::Test {
   protected:
-    LastCommitTest() : disk_(fake::make_disk()), files_(disk_->mount()) {
-        EXPECT_TRUE(files_->make_directory("/run"));
+    LastCommitTest() : disk(fake::make_disk()), files(disk->mount()) {
+        EXPECT_TRUE(files->make_directory("/run"));
     }
 
     void commit(std::uint64_t step, std::string_view manifest) {
         const std::string path = "/run/step-" + std::to_string(step);
-        ASSERT_TRUE(files_->make_directory(path));
-        auto file = files_->open(path + "/manifest.json", {.mode = OpenMode::create});
+        ASSERT_TRUE(files->make_directory(path));
+        auto file = files->open(path + "/manifest.json", {.mode = OpenMode::create});
         ASSERT_TRUE(file);
         ASSERT_TRUE((*file)->write(0, std::as_bytes(std::span(manifest))));
     }
@@ -32,19 +32,19 @@ class LastCommitTest : public testing::Test {
     }
 
     std::optional<std::uint64_t> step() {
-        const LastCommit last = find_last_commit(*files_, "/run");
+        const LastCommit last = find_last_commit(*files, "/run");
         return last.good ? std::optional(last.good->step) : std::nullopt;
     }
 
-    std::unique_ptr<fake::Disk> disk_;
-    std::unique_ptr<FileSystem> files_;
+    std::unique_ptr<fake::Disk> disk;
+    std::unique_ptr<FileSystem> files;
 };
 
 TEST_F(LastCommitTest, TheNewestOfOursIsTaken) {
     commit(2, ours(2));
     commit(10, ours(10));
     EXPECT_EQ(step(), 10U);
-    EXPECT_EQ(find_last_commit(*files_, "/run").good->path, "/run/step-10");
+    EXPECT_EQ(find_last_commit(*files, "/run").good->path, "/run/step-10");
 }
 
 TEST_F(LastCommitTest, ADamagedOneIsNamedAndSkipped) {
@@ -54,7 +54,7 @@ TEST_F(LastCommitTest, ADamagedOneIsNamedAndSkipped) {
     commit(10, torn);
     commit(11, ours(10));
     commit(12, "");
-    const LastCommit last = find_last_commit(*files_, "/run");
+    const LastCommit last = find_last_commit(*files, "/run");
     EXPECT_EQ(last.good->step, 2U);
     ASSERT_EQ(last.damaged.size(), 3U);
     EXPECT_NE(last.damaged[1].find("/run/step-11"), std::string::npos) << last.damaged[1];
@@ -69,8 +69,8 @@ TEST_F(LastCommitTest, AnotherProgramsFormatIsTakenAtItsWord) {
 
 TEST_F(LastCommitTest, NothingThereIsNoError) {
     EXPECT_EQ(step(), std::nullopt);
-    EXPECT_FALSE(find_last_commit(*files_, "/nowhere").good);
-    EXPECT_FALSE(find_last_commit(*files_, "").good);
+    EXPECT_FALSE(find_last_commit(*files, "/nowhere").good);
+    EXPECT_FALSE(find_last_commit(*files, "").good);
 }
 
 }  // namespace

@@ -32,6 +32,7 @@ RankSight sight(int rank, std::vector<wire::Operation> operations, const char* s
 
 std::vector<int> ranks_of(const std::vector<StuckRank>& stuck) {
     std::vector<int> ranks;
+    ranks.reserve(stuck.size());
     for (const StuckRank& one : stuck) {
         ranks.push_back(one.rank.value());
     }

@@ -105,6 +105,7 @@ std::vector<Rooms> split_blocks(const Rooms& descending) {
         blocks[room.block].push_back(room);
     }
     std::vector<Rooms> found;
+    found.reserve(blocks.size());
     for (auto& [block, rooms] : blocks) {
         found.push_back(std::move(rooms));
     }

@@ -174,17 +174,21 @@ void Core::State::backfill(JobIndex head, Promise& promise) {
     tree_.release(promise.kept, pinned_level);
 }
 
+// What a job takes of the nodes that the promise has slots to spare on.
+void Core::State::use_up_spare(Promise& promise, const Allocation& taken) {
+    for (auto& [node, spare] : promise.spare) {
+        for (const NodeSlots& piece : taken) {
+            spare -= piece.node == node ? std::popcount(piece.slots) : 0;
+        }
+    }
+}
+
 bool Core::State::try_start_within(JobIndex index, Promise& promise, bool may_use_kept) {
     const auto& needs = classes_[static_cast<std::size_t>(job(index).shape_class)].needs;
     for (const PoolNeed& need : needs) {
         if (auto where = tree_.find(need)) {
-            // Whoever is still there at the promised moment uses up what is spare of its nodes.
-            if (!may_use_kept) {
-                for (auto& [node, spare] : promise.spare) {
-                    for (const NodeSlots& piece : *where) {
-                        spare -= piece.node == node ? std::popcount(piece.slots) : 0;
-                    }
-                }
+            if (!may_use_kept) {  // it is still there at the promised moment
+                use_up_spare(promise, *where);
             }
             start(index, *std::move(where));
             return true;

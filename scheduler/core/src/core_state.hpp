@@ -132,6 +132,7 @@ class Core::State {
     bool fits_now(JobIndex index) const;
     [[nodiscard]] bool ends_before(const Job& job, const Promise& promise) const;
     bool try_start_within(JobIndex index, Promise& promise, bool may_use_kept);
+    static void use_up_spare(Promise& promise, const Allocation& taken);
     void keep(Promise& promise);
 
     std::unique_ptr<Policy> policy_;

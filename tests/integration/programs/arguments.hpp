@@ -39,11 +39,13 @@ class Arguments {
 };
 
 inline std::string environment(const char* name, const char* fallback = "") {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): one thread
     const char* value = std::getenv(name);
     return value == nullptr ? fallback : value;
 }
 
 inline int environment_number(const char* name, int fallback) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): one thread
     const char* value = std::getenv(name);
     return value == nullptr ? fallback : std::atoi(value);
 }

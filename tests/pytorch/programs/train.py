@@ -49,6 +49,9 @@ def main():
     if dist.get_rank() == 0:
         with open(sys.argv[1], "w") as file:
             file.write("\n".join(losses))
+    # torch 1.13 can deadlock here: it joins gloo's threads with the interpreter locked, while one of them waits for the
+    # lock to drop the last reduction's tensor. A barrier lets go of the lock, and holds no tensor of Python's.
+    dist.barrier()
     dist.destroy_process_group()
 
 

@@ -93,8 +93,7 @@ struct Buffer {
     // Of any range; a Buffer is none, so copies go to the copy constructor.
     template <ElementRange R>
     requires(!std::is_const_v<std::remove_reference_t<std::ranges::range_reference_t<R>>>)
-        // NOLINTNEXTLINE(google-explicit-constructor,bugprone-forwarding-reference-overload): a
-        // view
+        // NOLINTNEXTLINE(google-explicit-constructor,bugprone-forwarding-*): a view
         Buffer(R&& range)
         : data(std::ranges::data(range)),
           count(std::ranges::size(range)),

@@ -34,7 +34,7 @@ struct ReadPlan {
     std::vector<Copy> copies;
 };
 
-inline constexpr std::uint64_t request_bytes = 8 * 1024 * 1024;
+inline constexpr std::uint64_t request_bytes = std::uint64_t{8} << 20U;
 
 // Finds every wanted block in the manifest. Blocks of no elements ask for nothing. Errors, which
 // name the tensor: not_found, invalid_argument (another type or shape, a bad block).

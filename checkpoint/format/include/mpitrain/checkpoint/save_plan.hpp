@@ -78,7 +78,7 @@ struct SavePlan {
 };
 
 // Blocks smaller than this share a pool dataset, for a dataset costs more than their bytes.
-inline constexpr std::uint64_t pooled_below_bytes = 64 * 1024;
+inline constexpr std::uint64_t pooled_below_bytes = std::uint64_t{64} * 1024;
 
 // Plans a save by the ranks whose contributions these are. Equal input, equal plan. A block that
 // several ranks hold is written by one of them, or in parts by several, so that all write about the

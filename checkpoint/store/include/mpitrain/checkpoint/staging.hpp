@@ -12,7 +12,7 @@ namespace mpitrain::checkpoint {
 // checkpoint takes little, and stay warm for the next.
 class Staging {
   public:
-    static constexpr std::size_t buffer_bytes = 8 * 1024 * 1024;
+    static constexpr std::size_t buffer_bytes = std::size_t{8} << 20U;
     static constexpr std::size_t buffer_count = 4;
 
     Staging();
