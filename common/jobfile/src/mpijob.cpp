@@ -138,7 +138,7 @@ Result<void> share_limits(std::string_view name, const Manifest& manifest, JobFi
         add_setting(job.settings, "device", "cuda", name, container);
         add_setting(job.settings,
                     "gpus-per-rank",
-                    fmt::format("{}", static_cast<int>(*gpus / slots)),
+                    fmt::format("{}", static_cast<int>(std::min(*gpus / slots, 1e6))),
                     name,
                     container);
     }

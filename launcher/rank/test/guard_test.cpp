@@ -50,13 +50,13 @@ TEST_F(Guard, KnowsTheProgramsOwnEndWhenTheAgentDiesAfterIt) {
     peer.send(order({"wait"}));
     program = peer.expect<wire::Started>().pid;
     ASSERT_EQ(::kill(agent, SIGSTOP), 0);  // it cannot see what happens now
-    ASSERT_EQ(::kill(program, SIGSEGV), 0);
+    ASSERT_EQ(::kill(program, SIGXCPU), 0);
     ASSERT_TRUE(eventually([&] { return marked_processes().size() == 2; }));
     ASSERT_EQ(::kill(agent, SIGKILL), 0);
     Peer second = accept();
     const auto ended = second.expect<Ended>();
     EXPECT_EQ(ended.how, Ended::How::signaled);
-    EXPECT_EQ(ended.signal, SIGSEGV);
+    EXPECT_EQ(ended.signal, SIGXCPU);
     second.send(wire::Release{});
     EXPECT_EQ(wait_for_rank(), 0);
 }
