@@ -1,12 +1,9 @@
 #include <fmt/format.h>
-#include <unistd.h>
-
-#include <cstdio>
-#include <exception>
 
 #include "checkpoint_bench.hpp"
 #include "collectives_bench.hpp"
 #include "launch_bench.hpp"
+#include "mpitrain/cli/program.hpp"
 
 // mpitrain-bench VERB [options]: what `mpitrain bench` becomes.
 namespace mpitrain::bench {
@@ -24,18 +21,6 @@ constexpr std::string_view usage =
     "Examples:\n  mpitrain bench launch\n  mpitrain bench allreduce -n 2 --end 64MiB\n\n"
     "'mpitrain bench launch --help' tells more, and so does each other one.\n";
 
-EnvironmentMap read_environment() {
-    EnvironmentMap environment;
-    for (char** entry = environ; *entry != nullptr; ++entry) {
-        const std::string_view text = *entry;
-        const std::size_t equals = text.find('=');
-        if (equals != std::string_view::npos) {
-            environment.emplace(text.substr(0, equals), text.substr(equals + 1));
-        }
-    }
-    return environment;
-}
-
 Error unknown_verb(std::string_view verb) {
     if (verb.empty()) {
         return Error(ErrorCode::invalid_argument, "no benchmark named")
@@ -45,8 +30,7 @@ Error unknown_verb(std::string_view verb) {
         .mend("'mpitrain bench --help' lists them");
 }
 
-int run(std::span<const std::string> words) {
-    const EnvironmentMap environment = read_environment();
+int run(std::span<const std::string> words, const EnvironmentMap& environment) {
     const std::string verb = words.empty() ? "" : words[0];
     if (verb == "launch") {
         return cli::run_command(launch_command, words.subspan(1), environment);
@@ -71,11 +55,5 @@ int run(std::span<const std::string> words) {
 }  // namespace mpitrain::bench
 
 int main(int argc, char** argv) {
-    try {
-        const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
-        return mpitrain::bench::run(words);
-    } catch (const std::exception& defect) {  // nothing of ours throws: out of memory, or a defect
-        std::fprintf(stderr, "mpitrain: error: %s\n", defect.what());
-        return 125;
-    }
+    return mpitrain::cli::run_program(argc, argv, mpitrain::bench::run);
 }
