@@ -1,9 +1,5 @@
-#include <unistd.h>
-
-#include <cstdio>
-#include <exception>
-
 #include "ckpt.hpp"
+#include "mpitrain/cli/program.hpp"
 
 // mpitrain-ckpt VERB [options]: what `mpitrain ckpt` becomes.
 namespace mpitrain::checkpoint::tool {
@@ -11,18 +7,6 @@ namespace {
 
 const cli::Command* const commands[] = {
     &list_command, &show_command, &verify_command, &diff_command, &prune_command, &export_command};
-
-EnvironmentMap read_environment() {
-    EnvironmentMap environment;
-    for (char** entry = environ; *entry != nullptr; ++entry) {
-        const std::string_view text = *entry;
-        const std::size_t equals = text.find('=');
-        if (equals != std::string_view::npos) {
-            environment.emplace(text.substr(0, equals), text.substr(equals + 1));
-        }
-    }
-    return environment;
-}
 
 std::string_view verb_of(const cli::Command& command) {
     return command.name.substr(command.name.find(' ') + 1);
@@ -40,8 +24,7 @@ std::string usage() {
            "'mpitrain ckpt VERB --help' tells more.\n";
 }
 
-int run(std::span<const std::string> words) {
-    const EnvironmentMap environment = read_environment();
+int run(std::span<const std::string> words, const EnvironmentMap& environment) {
     const std::string verb = words.empty() ? "" : words[0];
     for (const cli::Command* command : commands) {
         if (verb == verb_of(*command)) {
@@ -65,11 +48,5 @@ int run(std::span<const std::string> words) {
 }  // namespace mpitrain::checkpoint::tool
 
 int main(int argc, char** argv) {
-    try {
-        const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
-        return mpitrain::checkpoint::tool::run(words);
-    } catch (const std::exception& defect) {  // nothing of ours throws: out of memory, or a defect
-        std::fprintf(stderr, "mpitrain: error: %s\n", defect.what());
-        return 125;
-    }
+    return mpitrain::cli::run_program(argc, argv, mpitrain::checkpoint::tool::run);
 }
