@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "mpitrain/base/cpu_set.hpp"
@@ -38,6 +40,16 @@ std::optional<std::string_view> attribute(std::string_view tag, std::string_view
     return std::nullopt;
 }
 
+// Whether hwloc takes the type for that of a processor or a memory node: it ignores case and reads
+// two letters. They are numbered, and their sets are as long as the highest number.
+bool is_indexed(std::string_view type) {
+    std::string start(type.substr(0, 2));
+    std::ranges::transform(start, start.begin(), [](char c) {
+        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    });
+    return start == "pu" || start == "nu" || start == "no";
+}
+
 bool is_number_up_to(std::string_view tag, std::string_view name, std::int64_t high) {
     const auto value = attribute(tag, name);
     return !value || parse_integer(*value, 0, high).has_value();
@@ -61,9 +73,14 @@ Result<void> check_object(std::string_view tag) {
         }
     }
     const auto type = attribute(tag, "type");
-    const bool is_indexed = type && (*type == "PU" || *type == "NUMANode");
-    if (is_indexed && !is_number_up_to(tag, "os_index", index_max)) {
-        return refuse(fmt::format("the os_index of a {} is beyond {}", *type, index_max));
+    if (type && is_indexed(*type)) {
+        // Without one hwloc takes 2^32 - 1, and fills half a gibibyte of memory with each set.
+        if (!attribute(tag, "os_index")) {
+            return refuse(fmt::format("a {} has no os_index", *type));
+        }
+        if (!is_number_up_to(tag, "os_index", index_max)) {
+            return refuse(fmt::format("the os_index of a {} is beyond {}", *type, index_max));
+        }
     }
     return {};
 }

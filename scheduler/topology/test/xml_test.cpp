@@ -49,6 +49,9 @@ TEST(CheckXml, RefusesWhatCostsWithoutBound) {
     EXPECT_EQ(refusal(deep), "the file has too many or too deeply nested elements");
     EXPECT_EQ(refusal("<topology><object type=\"PU\" os_index=\"4000000000\"/></topology>"),
               "the os_index of a PU is beyond 65536");
+    EXPECT_EQ(refusal("<topology><object type=\"numa\"/></topology>"), "a numa has no os_index");
+    EXPECT_EQ(refusal("<topology><object type=\"PU\"\tos_index=\"1\"/></topology>"),
+              "a PU has no os_index");
     EXPECT_EQ(refusal("<topology><object cpuset=\"0xf...f\"/></topology>"), "a cpuset is infinite");
     EXPECT_EQ(refusal("<topology><object nodeset=\"" + std::string(30000, ',') + "\"/></topology>"),
               "a nodeset is too long");
