@@ -6,6 +6,7 @@
 Exits 77 when everything asked for was skipped: tests/pytorch/install makes a Python that skips nothing.
 """
 
+import contextlib
 import functools
 import json
 import os
@@ -22,7 +23,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 MPITRAIN = os.environ.get("MPITRAIN", "mpitrain")
 OURS = ("MPITRAIN_", "OMPI_", "PMIX_", "SLURM_", "TORCHELASTIC_")  # what must not leak in from outside
-RUN_SECONDS = 240  # importing torch takes seconds on a busy machine
+RUN_SECONDS = 120  # importing torch takes seconds on a busy machine
+TRIES = 3
 
 
 @functools.lru_cache(maxsize=None)
@@ -35,6 +37,33 @@ def python_with(module):
         if Path(python).exists() and subprocess.run([python, "-c", check], stderr=subprocess.DEVNULL).returncode == 0:
             return python
     return None
+
+
+def patiently(test):
+    """Tries again when a run does not end: torch 1.13 now and then deadlocks in its own end, under torchrun as under us
+    (it joins gloo's threads with the interpreter locked; once in 30 runs of torchrun here)."""
+
+    @functools.wraps(test)
+    def tried(self):
+        for left in reversed(range(TRIES)):
+            try:
+                return test(self)
+            except subprocess.TimeoutExpired:
+                if left == 0:
+                    raise
+                self.doCleanups()
+                self.setUp()
+
+    return tried
+
+
+def end_session(run):
+    """Ends what torchrun has left: killed, it leaves its ranks behind."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(run.pid, number)
+        time.sleep(0.1)
+    run.wait()
 
 
 def needs(*modules):
@@ -142,23 +171,24 @@ class Torch(Place):
         super().setUp()
         self.python = python_with("torch")
 
+    @patiently
     def test_losses_are_torchruns_bit_for_bit(self):
         train = HERE / "programs/train.py"
         # Without redirects torch 1.13's torchrun fails under Python 3.11, which no longer lists the zero of an enum.
         options = ["--standalone", "--nproc_per_node", "2", "--redirects", "1", "--tee", "1"]
         torchrun = [self.python, "-m", "torch.distributed.run", *options]
-        subprocess.run(
-            [*torchrun, train, self.place / "torchrun"],
-            env=self.environment,
-            check=True,
-            timeout=RUN_SECONDS,
-            stdin=subprocess.DEVNULL,
-        )
+        with open(self.place / "torchrun.txt", "wb") as said:
+            words = [*torchrun, train, self.place / "torchrun"]
+            options = {"stdin": subprocess.DEVNULL, "stdout": said, "stderr": said, "start_new_session": True}
+            run = subprocess.Popen(words, env=self.environment, **options)
+        self.addCleanup(end_session, run)
+        self.assertEqual(run.wait(RUN_SECONDS), 0, self.said("torchrun"))
         self.run_here(self.python, train, self.place / "mpitrain")
         losses = (self.place / "mpitrain").read_text().split()
         self.assertEqual(losses, (self.place / "torchrun").read_text().split())
         self.assertLess(float.fromhex(losses[-1]), float.fromhex(losses[0]))
 
+    @patiently
     def test_a_recorded_failure_is_the_verdict(self):
         code, result = self.wait(self.start(self.python, HERE / "programs/recorded_failure.py"))
         self.assertEqual(code, 1, self.said())
@@ -168,6 +198,7 @@ class Torch(Place):
         self.assertEqual(message["message"], "ValueError: the data of rank 1 is bad")
         self.assertIn("recorded_failure.py", message["extraInfo"]["py_callstack"])
 
+    @patiently
     def test_a_restart_is_counted_as_torchelastic_does(self):
         program = [self.python, HERE / "programs/fails_once.py", self.leave()]
         result = self.run_here(*program, options=["--max-restarts", "2"])
@@ -178,6 +209,7 @@ class Torch(Place):
             self.assertTrue(one["elastic"])
             self.assertEqual((one["sum"], one["max_restarts"]), (2, 2))
 
+    @patiently
     def test_two_jobs_meet_apart_whatever_squats_on_29500(self):
         with socket.socket() as squatter:
             squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -192,6 +224,7 @@ class Torch(Place):
 
 class Frameworks(Place):
     @needs("torch", "accelerate")
+    @patiently
     def test_accelerate_finds_its_ranks(self):
         self.run_here(python_with("accelerate"), HERE / "programs/accelerate_detects.py", self.leave())
         found = self.left("*.json")
@@ -200,6 +233,7 @@ class Frameworks(Place):
             self.assertEqual(found[str(rank)], own | {"distributed": True, "world_size": 2, "gathered": [0, 1]})
 
     @needs("torch", "lightning_fabric")
+    @patiently
     def test_lightning_takes_us_for_torchelastic(self):
         self.run_here(python_with("lightning_fabric"), HERE / "programs/lightning_detects.py", self.leave())
         found = self.left("*.json")
@@ -225,6 +259,7 @@ class Example(Place):
         self.assertEqual(len(lines), 1, self.said(log))
         return lines[0].split("final loss")[1]
 
+    @patiently
     def test_a_stopped_run_resumes_to_the_same_loss(self):
         self.assertEqual(self.wait(self.train("whole"), "whole")[0], 0, self.said("whole"))
 
