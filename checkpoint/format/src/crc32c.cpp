@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstring>
 
+#include "crc32c_wide.hpp"
 #include "mpitrain/base/assert.hpp"
+#include "mpitrain/base/stream_copy.hpp"
 
 #if defined(__x86_64__)
 #include <nmmintrin.h>
@@ -108,6 +111,11 @@ std::uint32_t detail::crc32c_by_table(std::span<const std::byte> bytes, std::uin
 }
 
 std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t before) {
+    if (detail::has_wide_multiply() && bytes.size() >= detail::wide_unit) {
+        const std::size_t whole = bytes.size() / detail::wide_unit * detail::wide_unit;
+        before = detail::crc32c_wide(bytes.first(whole), before);
+        bytes = bytes.subspan(whole);
+    }
     return has_instruction() ? crc32c_by_instruction(bytes, before)
                              : detail::crc32c_by_table(bytes, before);
 }
@@ -118,7 +126,7 @@ void crc32c_of_blocks(std::span<const std::byte> bytes,
     MPITRAIN_ASSERT(block_bytes > 0 && block_bytes % 8 == 0);
     MPITRAIN_ASSERT(sums.size() == (bytes.size() + block_bytes - 1) / block_bytes);
     std::size_t block = 0;
-    if (has_instruction()) {
+    if (has_instruction() && !detail::has_wide_multiply()) {
         for (; bytes.size() >= (block + 3) * block_bytes; block += 3) {
             crc32c_of_three(bytes.data() + block * block_bytes, block_bytes, &sums[block]);
         }
@@ -127,6 +135,48 @@ void crc32c_of_blocks(std::span<const std::byte> bytes,
         const std::size_t at = block * block_bytes;
         sums[block] = crc32c(bytes.subspan(at, std::min(block_bytes, bytes.size() - at)));
     }
+}
+
+namespace {
+
+// Summed while still in the cache from being copied.
+void copy_then_sum(std::byte* to,
+                   std::span<const std::byte> bytes,
+                   std::size_t block_bytes,
+                   std::span<std::uint32_t> sums) {
+    constexpr std::size_t blocks_at_once = 6;  // three are summed side by side
+    for (std::size_t block = 0; block < sums.size(); block += blocks_at_once) {
+        const std::size_t at = block * block_bytes;
+        const auto part =
+            bytes.subspan(at, std::min(blocks_at_once * block_bytes, bytes.size() - at));
+        std::memcpy(to + at, part.data(), part.size());
+        crc32c_of_blocks({to + at, part.size()},
+                         block_bytes,
+                         sums.subspan(block, std::min(blocks_at_once, sums.size() - block)));
+    }
+}
+
+}  // namespace
+
+void copy_and_sum_blocks(std::byte* to,
+                         std::span<const std::byte> bytes,
+                         std::size_t block_bytes,
+                         std::span<std::uint32_t> sums) {
+    MPITRAIN_ASSERT(block_bytes > 0 && block_bytes % detail::wide_unit == 0);
+    MPITRAIN_ASSERT(sums.size() == (bytes.size() + block_bytes - 1) / block_bytes);
+    constexpr std::size_t line = 64;
+    if (!detail::has_wide_multiply() || reinterpret_cast<std::uintptr_t>(to) % line != 0) {
+        copy_then_sum(to, bytes, block_bytes, sums);
+        return;
+    }
+    const std::size_t whole = bytes.size() / block_bytes;
+    for (std::size_t block = 0; block < whole; ++block) {
+        const std::size_t at = block * block_bytes;
+        sums[block] = detail::crc32c_wide_copy(to + at, bytes.subspan(at, block_bytes), 0);
+    }
+    stream_fence();
+    const std::size_t at = whole * block_bytes;
+    copy_then_sum(to + at, bytes.subspan(at), block_bytes, sums.subspan(whole));
 }
 
 }  // namespace mpitrain::checkpoint

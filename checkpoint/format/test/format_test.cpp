@@ -41,6 +41,27 @@ TEST(Crc32c, TableInstructionAndBlocksAgree) {
     }
 }
 
+TEST(Crc32c, IsTheSameWhileCopying) {
+    std::vector<std::byte> from(40003);
+    for (std::size_t i = 0; i < from.size(); ++i) {
+        from[i] = static_cast<std::byte>(i * i >> 5);
+    }
+    alignas(64) static std::array<std::byte, 41000> memory{};
+    for (const std::size_t shift : {0U, 1U, 64U}) {  // of what is written to
+        for (const std::size_t size : {0U, 1U, 511U, 512U, 4096U, 40000U}) {
+            const auto bytes = std::span(from).subspan(3, size);
+            std::vector<std::uint32_t> sums((size + 511) / 512);
+            copy_and_sum_blocks(memory.data() + shift, bytes, 512, sums);
+            EXPECT_TRUE(std::equal(bytes.begin(), bytes.end(), memory.data() + shift));
+            for (std::size_t block = 0; block < sums.size(); ++block) {
+                const std::size_t at = block * 512;
+                const auto part = bytes.subspan(at, std::min<std::size_t>(512, size - at));
+                EXPECT_EQ(sums[block], detail::crc32c_by_table(part, 0)) << shift << " " << size;
+            }
+        }
+    }
+}
+
 TEST(Box, CoverageNamesHolesAndOverlaps) {
     EXPECT_EQ(coverage_fault({4, 4}, {{{0, 0}, {2, 4}}, {{2, 0}, {2, 4}}}), "");
     EXPECT_EQ(coverage_fault({4, 4}, {{{0, 0}, {4, 1}}, {{0, 1}, {4, 3}}}), "");

@@ -6,8 +6,6 @@
 
 #include "agreement.hpp"
 #include "begun_save.hpp"
-#include "shard_report.hpp"
-#include "shard_writer.hpp"
 
 namespace mpitrain::checkpoint {
 
@@ -50,8 +48,8 @@ Result<void> BackgroundSave::snapshot(const SaveInput& input) {
         return {};
     }
     MPITRAIN_TRY_VOID(steps_.lay_out());
-    MPITRAIN_TRY_VOID(snapshot_.reserve(*prepared.image, prepared.id));
-    snapshot_.take(*prepared.shard, *prepared.image, {input.tensors, input.blobs});
+    MPITRAIN_TRY_VOID(snapshot_.reserve(prepared.share, prepared.id));
+    snapshot_.take(prepared.share, *prepared.image, {input.tensors, input.blobs});
     return {};
 }
 
@@ -66,18 +64,8 @@ Result<std::string> BackgroundSave::write(bool is_first) {
     if (is_first) {
         MPITRAIN_TRY_VOID(steps_.open_commit(input_.step, token_));
     }
-    const Prepared& prepared = steps_.prepared();
-    if (prepared.shard == nullptr) {
-        return std::string();
-    }
-    MPITRAIN_TRY_VOID(steps_.make_place(input_.step, token_));
-    MPITRAIN_TRY(ShardFile file,
-                 write_shard_image(steps_.files(),
-                                   steps_.shard_path(input_.step, token_),
-                                   *prepared.image,
-                                   snapshot_.bytes(),
-                                   {steps_.options().background_bytes_per_second, hurry_}));
-    return encode(ShardReport{std::move(file), prepared.image->dataset_offsets});
+    return steps_.write_shard_of(
+        snapshot_, input_.step, token_, {steps_.options().background_bytes_per_second, hurry_});
 }
 
 Result<bool> BackgroundSave::tell(Phase next) {

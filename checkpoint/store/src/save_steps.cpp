@@ -124,6 +124,7 @@ Result<void> SaveSteps::lay_out() {
     if (prepared_->shard != nullptr && !prepared_->image) {
         MPITRAIN_TRY(prepared_->image,
                      world_.container.shard(prepared_->shard->datasets, default_block_bytes));
+        prepared_->share = whole_file(*prepared_->shard, *prepared_->image);
     }
     return {};
 }
@@ -133,14 +134,36 @@ Result<std::string> SaveSteps::write_shard_of(const SaveInput& input, const std:
         return std::string();
     }
     MPITRAIN_TRY_VOID(lay_out());
-    MPITRAIN_TRY(ShardFile file,
-                 write_shard(world_.files,
-                             shard_path(input.step, token),
-                             *prepared_->shard,
+    const std::string path = shard_path(input.step, token);
+    MPITRAIN_TRY(const WrittenShare written,
+                 write_share(new_file(world_.files, path, prepared_->share.size_bytes()),
+                             prepared_->share,
                              *prepared_->image,
                              {input.tensors, input.blobs},
-                             default_block_bytes,
                              world_.staging));
+    return report(written, path);
+}
+
+Result<std::string> SaveSteps::write_shard_of(const Snapshot& snapshot,
+                                              std::uint64_t step,
+                                              const std::string& token,
+                                              const Pace& pace) {
+    if (prepared_->shard == nullptr) {
+        return std::string();
+    }
+    MPITRAIN_TRY_VOID(make_place(step, token));
+    const std::string path = shard_path(step, token);
+    MPITRAIN_TRY(const WrittenShare written,
+                 write_snapshot(new_file(world_.files, path, prepared_->share.size_bytes()),
+                                prepared_->share,
+                                *prepared_->image,
+                                snapshot.bytes(),
+                                pace));
+    return report(written, path);
+}
+
+Result<std::string> SaveSteps::report(const WrittenShare& written, const std::string& path) const {
+    MPITRAIN_TRY(ShardFile file, finish(*written.file, path, *prepared_->image, written.sums));
     return encode(ShardReport{std::move(file), prepared_->image->dataset_offsets});
 }
 
@@ -149,12 +172,19 @@ SaveSteps::View SaveSteps::start_view(const SaveInput& input, const std::string&
     if (!is_first() || !options_.hdf5_view || !deserves_view(plan)) {
         return {};
     }
-    return std::async(std::launch::async | std::launch::deferred, [this, &input, &plan, token] {
-        Attributes attributes = input.attributes;
-        attributes["mpt.schema"] = std::string(manifest_schema);
-        attributes["mpt.step"] = static_cast<std::int64_t>(input.step);
-        return world_.container.view(view_of(plan, token), attributes);
-    });
+    return std::async(
+        std::launch::async | std::launch::deferred,
+        [this, &input, &plan, token]() -> Result<ViewFile> {
+            Attributes attributes = input.attributes;
+            attributes["mpt.schema"] = std::string(manifest_schema);
+            attributes["mpt.step"] = static_cast<std::int64_t>(input.step);
+            MPITRAIN_TRY(const std::vector<std::byte> bytes,
+                         world_.container.view(view_of(plan, token), attributes));
+            const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+            MPITRAIN_TRY_VOID(write_new_file(
+                world_.files, join_path(temporary(input.step, token), view_name), text));
+            return ViewFile{bytes.size(), crc32c(bytes)};
+        });
 }
 
 // Rank 0: the manifest as far as the plan and the reports know it; its tensors and blobs are in
@@ -193,10 +223,7 @@ Result<std::string> SaveSteps::commit(const SaveInput& input,
     manifest.attempt = world_.self.attempt;
     manifest.attributes = input.attributes;
     if (view.valid()) {
-        MPITRAIN_TRY(const std::vector<std::byte> bytes, view.get());
-        const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-        MPITRAIN_TRY_VOID(write_new_file(world_.files, join_path(place, view_name), text));
-        manifest.view = ViewFile{bytes.size(), crc32c(bytes)};
+        MPITRAIN_TRY(manifest.view, view.get());
     }
     MPITRAIN_TRY_VOID(write_new_file(
         world_.files, join_path(place, manifest_name), encode(manifest, *prepared_->contents)));

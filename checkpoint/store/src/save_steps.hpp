@@ -12,6 +12,9 @@
 #include "mpitrain/checkpoint/save_plan.hpp"
 #include "mpitrain/checkpoint/saver.hpp"
 #include "mpitrain/checkpoint/surroundings.hpp"
+#include "shard_writer.hpp"
+#include "share.hpp"
+#include "snapshot.hpp"
 
 namespace mpitrain::checkpoint {
 
@@ -22,6 +25,7 @@ struct Prepared {
     SavePlan plan;
     const ShardPlan* shard = nullptr;  // this rank's, in `plan`; null when it writes nothing
     std::optional<ShardImage> image;
+    Share share;  // of the shard, once it is laid out
     // Rank 0: what the last manifest of this plan said of tensors and blobs, and the places of all
     // datasets, by shard, for which it holds.
     std::optional<EncodedContents> contents;
@@ -37,7 +41,6 @@ class SaveSteps {
 
     [[nodiscard]] bool is_first() const { return world_.peers.rank() == 0; }
     [[nodiscard]] Peers& peers() { return world_.peers; }
-    [[nodiscard]] FileSystem& files() { return world_.files; }
     [[nodiscard]] const StoreOptions& options() const { return options_; }
     [[nodiscard]] std::string fresh_token() { return world_.fresh_token(); }
     [[nodiscard]] std::string path_of(std::uint64_t step) const;
@@ -56,15 +59,19 @@ class SaveSteps {
 
     // Rank 0: takes the lease and makes the place to write in. Idempotent.
     Result<void> open_commit(std::uint64_t step, const std::string& token);
-    // Any rank: makes sure that the place to write in is there.
-    Result<void> make_place(std::uint64_t step, const std::string& token);
-    [[nodiscard]] std::string shard_path(std::uint64_t step, const std::string& token) const;
     // Writes this rank's shard out of its buffers, and reports it; nothing where it has none.
     Result<std::string> write_shard_of(const SaveInput& input, const std::string& token);
 
-    // Rank 0: lays the view out in a thread, or, where none is to be had, later in get(). Invalid
-    // when there is to be none. `input` must outlive it.
-    using View = std::future<Result<std::vector<std::byte>>>;
+    // The same out of a snapshot, at a pace.
+    Result<std::string> write_shard_of(const Snapshot& snapshot,
+                                       std::uint64_t step,
+                                       const std::string& token,
+                                       const Pace& pace);
+
+    // Rank 0: lays the view out and writes it in a thread, or, where none is to be had, later in
+    // get(). Invalid when there is to be none. `input` must outlive it; the place to write in is
+    // there, and is not removed before it has ended.
+    using View = std::future<Result<ViewFile>>;
     View start_view(const SaveInput& input, const std::string& token);
     // Rank 0: makes the commit of what all ranks have reported, and tells its size.
     Result<std::string> commit(const SaveInput& input,
@@ -80,6 +87,10 @@ class SaveSteps {
 
   private:
     Result<Manifest> describe(const std::vector<std::string>& told);
+    // Any rank: makes sure that the place to write in is there.
+    Result<void> make_place(std::uint64_t step, const std::string& token);
+    Result<std::string> report(const WrittenShare& written, const std::string& path) const;
+    [[nodiscard]] std::string shard_path(std::uint64_t step, const std::string& token) const;
     [[nodiscard]] std::string temporary(std::uint64_t step, const std::string& token) const;
     Result<void> clear_place(std::uint64_t step, const std::string& token);
     Result<void> prepare_anew(const std::shared_ptr<const Contribution>& mine,

@@ -71,6 +71,9 @@ Result<std::string> StoreSaver::write_and_commit(const SaveInput& input, const s
         outcome = steps_.commit(input, token, written.words, std::move(view));
     }
     if (steps_.is_first() && !outcome) {
+        if (view.valid()) {
+            view.wait();  // it writes into the place that goes
+        }
         steps_.abandon(input.step, token);
     }
     if (written.failed()) {

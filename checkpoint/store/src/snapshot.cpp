@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "mpitrain/base/assert.hpp"
+#include "mpitrain/base/stream_copy.hpp"
 
 namespace mpitrain::checkpoint {
 namespace {
@@ -24,12 +25,12 @@ Snapshot::~Snapshot() {
     }
 }
 
-Result<void> Snapshot::reserve(const ShardImage& image, std::string_view layout_id) {
+Result<void> Snapshot::reserve(const Share& share, std::string_view layout_id) {
     if (layout_id_ == layout_id) {
         return {};
     }
     layout_id_.clear();
-    const std::size_t wanted = round_up(image.size_bytes, huge_page);
+    const std::size_t wanted = round_up(share.size_bytes(), huge_page);
     if (wanted > mapped_bytes_) {
         if (memory_ != nullptr) {
             ::munmap(memory_, mapped_bytes_);
@@ -47,18 +48,21 @@ Result<void> Snapshot::reserve(const ShardImage& image, std::string_view layout_
         mapped_bytes_ = wanted;
         static_cast<void>(::madvise(mapped, wanted, MADV_HUGEPAGE));
     }
-    used_bytes_ = round_up(image.size_bytes, File::direct_alignment);
+    used_bytes_ = static_cast<std::size_t>(share.size_bytes());
     // Touches the pages, and leaves zeros where no bytes of the layout will be.
     std::memset(memory_, 0, mapped_bytes_);
     layout_id_ = layout_id;
     return {};
 }
 
-void Snapshot::take(const ShardPlan& plan, const ShardImage& image, const Sources& sources) {
+void Snapshot::take(const Share& share, const ShardImage& image, const Sources& sources) {
     MPITRAIN_ASSERT(!layout_id_.empty());
-    for (const Segment& segment : segments_of(plan, image, sources)) {
-        std::memcpy(memory_ + segment.offset, segment.bytes.data(), segment.bytes.size());
+    // Past the cache: neither the training nor the writer would find this there in time, and a line
+    // that is written whole need not be read before.
+    for (const Placed& piece : share.pieces) {
+        stream_copy(memory_ + piece.at, bytes_of(piece, image, sources).data(), piece.size_bytes);
     }
+    stream_fence();
 }
 
 }  // namespace mpitrain::checkpoint

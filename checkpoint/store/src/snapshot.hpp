@@ -8,13 +8,12 @@
 
 #include "mpitrain/base/result.hpp"
 #include "mpitrain/checkpoint/container.hpp"
-#include "mpitrain/checkpoint/save_plan.hpp"
-#include "shard_writer.hpp"
+#include "share.hpp"
 
 namespace mpitrain::checkpoint {
 
-// A shard file in memory: what a save behind the training writes, so that the training may change
-// its state meanwhile. The memory is kept from one save to the next, in large pages and touched
+// A share in memory: what a save behind the training writes, so that the training may change its
+// state meanwhile. The memory is kept from one save to the next, in large pages and touched
 // once, for copying into new memory takes many times as long; it holds what this rank writes and no
 // more.
 class Snapshot {
@@ -24,12 +23,12 @@ class Snapshot {
     Snapshot& operator=(const Snapshot&) = delete;
     ~Snapshot();
 
-    // Makes room for a file of this layout and touches it. Nothing to do when the layout is that of
-    // before; `layout_id` tells. Errors: resource_exhausted.
-    Result<void> reserve(const ShardImage& image, std::string_view layout_id);
+    // Makes room for a share of this layout and touches it. Nothing to do when the layout is that
+    // of before; `layout_id` tells. Errors: resource_exhausted.
+    Result<void> reserve(const Share& share, std::string_view layout_id);
     // Copies everything to its place: the time the training loses. After reserve().
-    void take(const ShardPlan& plan, const ShardImage& image, const Sources& sources);
-    // The file, padded to whole pages. Its checksum table is zeros.
+    void take(const Share& share, const ShardImage& image, const Sources& sources);
+    // The share.
     [[nodiscard]] std::span<std::byte> bytes() const { return {memory_, used_bytes_}; }
 
   private:

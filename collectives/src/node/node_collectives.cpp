@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "buffers.hpp"
-#include "stream_copy.hpp"
+#include "mpitrain/base/stream_copy.hpp"
 #include "tree_reduce.hpp"
 
 namespace mpitrain::collectives {

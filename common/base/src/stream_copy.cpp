@@ -1,4 +1,4 @@
-#include "stream_copy.hpp"
+#include "mpitrain/base/stream_copy.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -8,7 +8,7 @@
 #include <emmintrin.h>
 #endif
 
-namespace mpitrain::collectives {
+namespace mpitrain {
 
 #ifdef __SSE2__
 
@@ -48,4 +48,4 @@ void stream_fence() {}
 
 #endif
 
-}  // namespace mpitrain::collectives
+}  // namespace mpitrain

@@ -1,10 +1,10 @@
-#include "stream_copy.hpp"
+#include "mpitrain/base/stream_copy.hpp"
 
 #include <gtest/gtest.h>
 
 #include <vector>
 
-namespace mpitrain::collectives {
+namespace mpitrain {
 namespace {
 
 TEST(StreamCopy, CopiesEveryByteAndNoOther) {
@@ -26,4 +26,4 @@ TEST(StreamCopy, CopiesEveryByteAndNoOther) {
 }
 
 }  // namespace
-}  // namespace mpitrain::collectives
+}  // namespace mpitrain
