@@ -347,7 +347,12 @@ class Tool(Case):
     def test_a_broken_safetensors_file_is_refused(self):
         file = os.path.join(self.root, "bad.safetensors")
         for content in (b"", b"12345678", struct.pack("<Q", 10**12) + b"{}",
-                        struct.pack("<Q", 64) + b'{"w":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}'.ljust(64)):
+                        struct.pack("<Q", 64) + b'{"w":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}'.ljust(64),
+                        struct.pack("<Q", 64) + b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'.ljust(64) + bytes(5),
+                        struct.pack("<Q", 64) + b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}'.ljust(64) + bytes(8),
+                        struct.pack("<Q", 64) + b'{"w":{"dtype":"U8","shape":[-1,-4],"data_offsets":[0,4]}}'.ljust(64) + bytes(4),
+                        struct.pack("<Q", 128) + (b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},'
+                                                  b'"w":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}').ljust(128) + bytes(8)):
             with open(file, "wb") as out:
                 out.write(content)
             with self.assertRaises((CheckpointError, ValueError)):
