@@ -17,6 +17,7 @@ there, else the integers of their bits.
 """
 
 import json
+import math
 import os
 import re
 import sys
@@ -332,29 +333,43 @@ _SAFETENSORS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "b
                 "F8_E4M3": "float8_e4m3fn", "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U64": "uint64",
                 "U32": "uint32", "U16": "uint16", "U8": "uint8", "BOOL": "bool"}
 
+_SAFETENSORS_HEADER_MAX = 100_000_000  # the format's own
+
+
+def _without_repeats(pairs):
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise CheckpointError("a safetensors header names something twice", "data_loss")
+    return found
+
 
 def import_safetensors(file, directory, step=0):
     """Commits what a .safetensors file holds as `step` of a checkpoint directory; its metadata becomes attributes."""
     with open(file, "rb") as source:
         length = int.from_bytes(source.read(8), "little")
         size = os.fstat(source.fileno()).st_size
-        if length > size - 8:
+        if length > min(size - 8, _SAFETENSORS_HEADER_MAX):
             raise CheckpointError(f"{file} is no safetensors file, or a part of one", "invalid_argument")
-        header = json.loads(source.read(length))
+        header = json.loads(source.read(length), object_pairs_hook=_without_repeats)
     attributes = header.pop("__metadata__", {})
     mapped = numpy.memmap(file, dtype=numpy.uint8, mode="r")[8 + length:] if size > 8 + length else numpy.empty(0, numpy.uint8)
-    specs, views = [], []
-    for name, entry in header.items():
+    specs, views, at = [], [], 0
+    for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
         if entry["dtype"] not in _SAFETENSORS:
             raise CheckpointError(f"{file}: '{name}' is of type {entry['dtype']}, which a checkpoint does not hold", "unsupported")
         begin, end = entry["data_offsets"]
-        if not 0 <= begin <= end <= len(mapped):
-            raise CheckpointError(f"{file}: '{name}' reaches beyond the file", "data_loss")
-        dtype = _SAFETENSORS[entry["dtype"]]
-        if end - begin != int(numpy.prod(entry["shape"], dtype=numpy.int64)) * _buffers.numpy_dtype(dtype).itemsize:
+        if begin != at or not begin <= end <= len(mapped):
+            raise CheckpointError(f"{file}: '{name}' does not begin where the one before ends, or reaches beyond the file",
+                                  "data_loss")
+        at, dtype = end, _SAFETENSORS[entry["dtype"]]
+        # Python's own integers: numpy's would wrap around.
+        if any(not isinstance(n, int) or n < 0 for n in entry["shape"]) or \
+                end - begin != math.prod(entry["shape"]) * _buffers.numpy_dtype(dtype).itemsize:
             raise CheckpointError(f"{file}: '{name}' has not as many bytes as its shape", "data_loss")
         specs.append({"name": name, "dtype": dtype, "shape": entry["shape"]})
         views.append(mapped[begin:end])
+    if at != len(mapped):
+        raise CheckpointError(f"{file}: {len(mapped) - at} bytes are no tensor's", "data_loss")
     library = Library({"directory": os.fspath(directory), "mpi": False, "keep_last": 0})
     try:
         what = {"tensors": specs, "attributes": attributes, "blobs": []}

@@ -131,6 +131,8 @@ Options read_options(const Json& json) {
     options.hdf5_view = json.value("hdf5_view", options.hdf5_view);
     options.async_bytes_per_second =
         json.value("async_bytes_per_second", options.async_bytes_per_second);
+    options.local_directory = json.value("local_directory", options.local_directory);
+    options.partner_copies = json.value("partner_copies", options.partner_copies);
     return options;
 }
 

@@ -12,6 +12,7 @@
 #include "mpitrain/checkpoint/hdf5_container.hpp"
 #include "mpitrain/checkpoint/loader.hpp"
 #include "mpitrain/checkpoint/saver.hpp"
+#include "mpitrain/checkpoint/tiers.hpp"
 #include "mpitrain/posix/file_system.hpp"
 
 namespace mpitrain::checkpoint {
@@ -72,7 +73,19 @@ class PosixCheckpointer final : public Checkpointer {
                    options.deadline,
                    options.hdf5_view,
                    options.async_bytes_per_second},
-          saver_(make_saver(world_, options_)) {}
+          local_directory_(std::move(options.local_directory)) {
+        if (local_directory_.empty()) {
+            saver_ = make_saver(world_, options_);
+            return;
+        }
+        auto tiered = make_tiered_store(world_,
+                                        options_,
+                                        {.local_directory = local_directory_,
+                                         .partner_copies = options.partner_copies,
+                                         .drain_bytes_per_second = options.async_bytes_per_second});
+        tiered_ = tiered.get();
+        saver_ = std::move(tiered);
+    }
     PosixCheckpointer(const PosixCheckpointer&) = delete;
     PosixCheckpointer& operator=(const PosixCheckpointer&) = delete;
     // A lease that cannot be given back is taken over from the dead process.
@@ -84,7 +97,11 @@ class PosixCheckpointer final : public Checkpointer {
     }
 
     // Each rank, for each may be on another machine; on a shared one, all but one find it there.
-    Result<void> prepare() { return make_directories(*files_, options_.directory); }
+    Result<void> prepare() {
+        MPITRAIN_TRY_VOID(make_directories(*files_, options_.directory));
+        return local_directory_.empty() ? Result<void>()
+                                        : make_directories(*files_, local_directory_);
+    }
 
     Result<Commit> save(std::uint64_t step,
                         std::span<const SaveTensor> tensors,
@@ -120,7 +137,10 @@ class PosixCheckpointer final : public Checkpointer {
     Result<std::optional<Restored>> load_latest(std::span<const LoadTensor> tensors) override {
         MPITRAIN_TRY_VOID(saver_->settle(options_.deadline));
         const Wanted wanted(tensors);
-        MPITRAIN_TRY(auto loaded, load_newest(world_, options_, wanted.specs, wanted.targets));
+        MPITRAIN_TRY(auto loaded,
+                     tiered_ != nullptr
+                         ? tiered_->load_newest(wanted.specs, wanted.targets)
+                         : load_newest(world_, options_, wanted.specs, wanted.targets));
         if (!loaded) {
             return std::optional<Restored>();
         }
@@ -228,7 +248,9 @@ class PosixCheckpointer final : public Checkpointer {
     Staging staging_;
     Surroundings world_;
     StoreOptions options_;
+    std::string local_directory_;  // empty: one level
     std::unique_ptr<Saver> saver_;
+    TieredStore* tiered_ = nullptr;                     // the saver, where there are two levels
     std::shared_ptr<const Contribution> contribution_;  // of the last save
 };
 

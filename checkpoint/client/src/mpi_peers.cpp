@@ -74,7 +74,90 @@ class MpiPeers final : public Peers {
         return words;
     }
 
+    Result<void> swap(int to,
+                      std::span<const std::byte> out,
+                      int from,
+                      std::span<std::byte> in,
+                      std::chrono::milliseconds deadline) override {
+        if (broken_) {
+            return Error(ErrorCode::unavailable, "the ranks lost each other in an earlier call")
+                .mend("restart the job from its last commit");
+        }
+        // Of MPI's own memory, so that a rank that does not come leaves nobody's buffers in its
+        // hands.
+        auto lane = lane_ ? std::move(lane_) : std::make_unique<Lane>();
+        lane->out.assign(out.begin(), out.end());
+        lane->in.resize(in.size());
+        auto done = start(*lane, to, from, comm_);
+        if (done) {
+            done = finish(*lane, Clock::now() + deadline);
+        }
+        broken_ = !done;
+        if (!done) {
+            static_cast<void>(lane.release());  // MPI may still touch it
+            return done;
+        }
+        std::copy(lane->in.begin(), lane->in.end(), in.begin());
+        lane_ = std::move(lane);
+        return {};
+    }
+
   private:
+    // Bytes on their way, one to a rank and one from a rank.
+    struct Lane {
+        std::vector<std::byte> out;
+        std::vector<std::byte> in;
+        std::array<MPI_Request, 2> requests = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
+    };
+
+    static Result<void> start(Lane& lane, int to, int from, MPI_Comm comm) {
+        constexpr int tag = 1;
+        if (from >= 0) {
+            MPITRAIN_TRY_VOID(mpi_done(MPI_Irecv(lane.in.data(),
+                                                 static_cast<int>(lane.in.size()),
+                                                 MPI_BYTE,
+                                                 from,
+                                                 tag,
+                                                 comm,
+                                                 lane.requests.data()),
+                                       "receive a part of a file"));
+        }
+        if (to >= 0) {
+            MPITRAIN_TRY_VOID(mpi_done(MPI_Isend(lane.out.data(),
+                                                 static_cast<int>(lane.out.size()),
+                                                 MPI_BYTE,
+                                                 to,
+                                                 tag,
+                                                 comm,
+                                                 &lane.requests[1]),
+                                       "send a part of a file"));
+        }
+        return {};
+    }
+
+    static Result<void> finish(Lane& lane, Clock::time_point until) {
+        constexpr std::chrono::microseconds pause(50);
+        constexpr int eager_polls = 2000;
+        for (int poll = 0;; ++poll) {
+            int done = 0;
+            MPITRAIN_TRY_VOID(
+                mpi_done(MPI_Testall(2, lane.requests.data(), &done, MPI_STATUSES_IGNORE),
+                         "exchange parts of files"));
+            if (done != 0) {
+                return {};
+            }
+            if (poll < eager_polls) {
+                std::this_thread::yield();
+                continue;
+            }
+            if (Clock::now() >= until) {
+                return Error(ErrorCode::deadline_exceeded, "a rank did not come in time")
+                    .mend("it has ended, or its disk is stuck");
+            }
+            std::this_thread::sleep_for(pause);
+        }
+    }
+
     // A short message and its length: most are short, so that one round is enough.
     struct Slot {
         std::int32_t length = 0;
@@ -208,6 +291,7 @@ class MpiPeers final : public Peers {
     int size_;
     bool broken_ = false;
     std::unique_ptr<Transfer> begun_;
+    std::unique_ptr<Lane> lane_;  // kept from one part to the next
 };
 
 }  // namespace

@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <numeric>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "mpitrain/checkpoint/checkpointer.hpp"
 #include "mpitrain/checkpoint/mpi_peers.hpp"
@@ -138,6 +140,51 @@ TEST(CheckpointerMpi, SavesBehindTheTraining) {
         save_behind_on(MPI_COMM_WORLD, directory, step);
     }
     load_on(MPI_COMM_WORLD, directory, size);
+    MPI_Barrier(MPI_COMM_WORLD);
+    if (rank == 0) {
+        std::filesystem::remove_all(directory);
+    }
+}
+
+// Two nodes, which are two directories; the shard that travels is larger than one message.
+TEST(CheckpointerMpi, SavesByWayOfTheNodes) {
+    const std::string directory = shared_directory();
+    ASSERT_FALSE(directory.empty());
+    const auto peers = mpi_peers(MPI_COMM_WORLD);
+    ASSERT_TRUE(peers) << peers.error().text();
+    const int rank = (*peers)->rank();
+    const int size = (*peers)->size();
+    const std::string node = directory + "/node" + std::to_string(rank * 2 / size);
+    const auto checkpoints =
+        Checkpointer::open({.directory = directory, .local_directory = node}, **peers);
+    ASSERT_TRUE(checkpoints) << checkpoints.error().text();
+    std::vector<double> mine(1'500'000, rank + 0.5);
+    const auto length = static_cast<std::uint64_t>(mine.size());
+    const std::vector<std::uint64_t> shape = {static_cast<std::uint64_t>(size), length};
+    const Block block{{static_cast<std::uint64_t>(rank), 0}, {1, length}};
+    const std::vector<SaveTensor> from = {save_from("v", shape, block, mine.data())};
+    const auto saved = (*checkpoints)->save(7, from);
+    ASSERT_TRUE(saved) << saved.error().text();
+    EXPECT_TRUE(saved->path.starts_with(node)) << saved->path;
+    if (size > 1) {
+        // Both nodes hold all shards.
+        int shards = 0;
+        for (const auto& entry : std::filesystem::directory_iterator(saved->path)) {
+            shards += entry.path().filename().string().starts_with("shard-") ? 1 : 0;
+        }
+        EXPECT_EQ(shards, size);
+    }
+    ASSERT_TRUE((*checkpoints)->wait(std::chrono::minutes(1)));
+    const auto drained = (*checkpoints)->poll();
+    ASSERT_TRUE(drained);
+    ASSERT_TRUE(*drained) << drained->error().text();
+    EXPECT_EQ((*drained)->path, directory + "/step-7");
+    std::vector<double> back(mine.size());
+    const std::vector<LoadTensor> into = {load_into("v", shape, block, back.data())};
+    const auto restored = (*checkpoints)->load_latest(into);
+    ASSERT_TRUE(restored) << restored.error().text();
+    ASSERT_TRUE(*restored);
+    EXPECT_EQ(back, mine);
     MPI_Barrier(MPI_COMM_WORLD);
     if (rank == 0) {
         std::filesystem::remove_all(directory);

@@ -7,9 +7,11 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -153,6 +155,23 @@ class ForkedPeer final : public Peers {
         return Error(ErrorCode::deadline_exceeded, "a rank does not come");
     }
     Result<void> begin(std::string mine) override { return behind_.begin(std::move(mine)); }
+    // By way of rank 0 too, so all ranks must swap alike, as those of equal nodes and shards do.
+    Result<void> swap(int to,
+                      std::span<const std::byte> out,
+                      int from,
+                      std::span<std::byte> in,
+                      std::chrono::milliseconds deadline) override {
+        std::string mine(reinterpret_cast<const char*>(out.data()), to < 0 ? 0 : out.size());
+        MPITRAIN_TRY(const auto all, exchange(std::move(mine), deadline));
+        if (from >= 0) {
+            const std::string& got = all[static_cast<std::size_t>(from)];
+            if (got.size() != in.size()) {
+                return Error(ErrorCode::internal, "another length was sent");
+            }
+            std::memcpy(in.data(), got.data(), got.size());
+        }
+        return {};
+    }
     Result<std::optional<std::vector<std::string>>> poll() override { return behind_.poll(); }
 
   private:

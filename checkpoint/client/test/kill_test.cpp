@@ -28,6 +28,7 @@ struct Kind {
     int ranks;
     bool behind;    // save_async
     bool one_rank;  // only one rank is killed, and the others notice
+    int nodes = 0;  // by way of the directories of so many nodes; 0: none
 };
 
 std::ostream& operator<<(std::ostream& out, const Kind& kind) {
@@ -51,9 +52,30 @@ struct Part {
     std::vector<double> values;
 };
 
+Options options_of(const std::string& directory, const Kind& kind, int rank) {
+    Options options{.directory = directory, .keep_last = 2};
+    if (kind.nodes > 0) {
+        options.local_directory =
+            directory + "/nodes/" + std::to_string(rank * kind.nodes / kind.ranks);
+    }
+    return options;
+}
+
+// What has ended behind the training; an error ends the rank.
+void hear(Checkpointer& checkpoints) {
+    while (const auto outcome = checkpoints.poll()) {
+        if (!*outcome) {
+            ::_exit(1);
+        }
+    }
+}
+
 // Saves steps from `first` on until it is killed, or a rank is lost.
-void save_for_ever(const std::string& directory, std::uint64_t first, Peers& peers, bool behind) {
-    auto checkpoints = Checkpointer::open({.directory = directory, .keep_last = 2}, peers);
+void save_for_ever(const std::string& directory,
+                   std::uint64_t first,
+                   Peers& peers,
+                   const Kind& kind) {
+    auto checkpoints = Checkpointer::open(options_of(directory, kind, peers.rank()), peers);
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
     Part part(peers.rank(), peers.size());
     for (std::uint64_t step = first; std::chrono::steady_clock::now() < end; ++step) {
@@ -63,10 +85,11 @@ void save_for_ever(const std::string& directory, std::uint64_t first, Peers& pee
         if (!checkpoints) {
             ::_exit(1);
         }
-        if (!behind) {
+        if (!kind.behind) {
             if (!(*checkpoints)->save(step, tensors)) {
                 ::_exit(1);
             }
+            hear(**checkpoints);  // drains, where there are nodes
             continue;
         }
         const auto started = (*checkpoints)->save_async(step, tensors);
@@ -89,9 +112,9 @@ void save_for_ever(const std::string& directory, std::uint64_t first, Peers& pee
 }
 
 // The step that loads right on one rank; 0 when there is none yet.
-std::uint64_t loaded_step(const std::string& directory) {
+std::uint64_t loaded_step(const std::string& directory, const Kind& kind) {
     const auto peers = single_peer();
-    const auto checkpoints = Checkpointer::open({.directory = directory}, *peers);
+    const auto checkpoints = Checkpointer::open(options_of(directory, kind, 0), *peers);
     Part back(0, 1);
     const std::vector<LoadTensor> tensors = {
         load_into("w", {rows, columns}, back.block(), back.values.data())};
@@ -103,7 +126,8 @@ std::uint64_t loaded_step(const std::string& directory) {
     Part wanted(0, 1);
     wanted.fill((*restored)->step);
     EXPECT_EQ(back.values, wanted.values);
-    EXPECT_TRUE((*restored)->warnings.empty());
+    // That something was on the nodes only is told.
+    EXPECT_TRUE((*restored)->warnings.empty() || kind.nodes > 0);
     return (*restored)->step;
 }
 
@@ -129,7 +153,7 @@ std::vector<pid_t> start_job(const std::string& directory, std::uint64_t first, 
             test::close_others(behind, rank);
             const auto at = static_cast<std::size_t>(rank);
             test::ForkedPeer peer(rank, kind.ranks, star[at], behind[at]);
-            save_for_ever(directory, first, peer, kind.behind);
+            save_for_ever(directory, first, peer, kind);
             ::_exit(0);
         }
         EXPECT_GT(child, 0);
@@ -174,7 +198,7 @@ TEST_P(Kill9, NeverTearsOrLosesACommit) {
         std::this_thread::sleep_for(std::chrono::microseconds(random() % 150'000));
         end_job(ranks, kind, random);
         expect_all_whole(directory);
-        const std::uint64_t now = loaded_step(directory);
+        const std::uint64_t now = loaded_step(directory, kind);
         EXPECT_GE(now, step);
         commits += now - step;
         step = now;
@@ -190,7 +214,9 @@ INSTANTIATE_TEST_SUITE_P(Jobs,
                                          Kind{"FourRanks", 4, false, false},
                                          Kind{"OneOfFourRanks", 4, false, true},
                                          Kind{"FourRanksBehind", 4, true, false},
-                                         Kind{"OneOfFourRanksBehind", 4, true, true}),
+                                         Kind{"OneOfFourRanksBehind", 4, true, true},
+                                         Kind{"FourRanksOnTwoNodes", 4, false, false, 2},
+                                         Kind{"OneOfFourRanksOnTwoNodes", 4, false, true, 2}),
                          [](const auto& one) { return std::string(one.param.name); });
 
 }  // namespace

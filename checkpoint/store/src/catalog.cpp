@@ -215,6 +215,9 @@ Result<Verified> verify_commit(FileSystem& files,
     if (manifest->view) {
         MPITRAIN_TRY_VOID(verify_view(files, path, *manifest->view, verified.bad));
     }
+    if (progress) {
+        progress(total, total);  // whatever was missing on the way
+    }
     verified.manifest = *std::move(manifest);
     return verified;
 }

@@ -253,4 +253,20 @@ std::vector<std::string> SaveSteps::tidy(std::uint64_t step, const std::string& 
     return {};
 }
 
+Result<void> SaveSteps::publish(std::uint64_t step,
+                                const std::string& token,
+                                std::string_view manifest,
+                                std::string_view view) {
+    const std::string place = temporary(step, token);
+    if (!view.empty()) {
+        MPITRAIN_TRY_VOID(write_new_file(world_.files, join_path(place, view_name), view));
+    }
+    MPITRAIN_TRY_VOID(write_new_file(world_.files, join_path(place, manifest_name), manifest));
+    MPITRAIN_TRY_VOID(world_.files.sync_directory(place));
+    return lease_.guard([&]() -> Result<void> {
+        MPITRAIN_TRY_VOID(world_.files.rename(place, path_of(step)));
+        return world_.files.sync_directory(options_.directory);
+    });
+}
+
 }  // namespace mpitrain::checkpoint

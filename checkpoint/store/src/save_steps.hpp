@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "mpitrain/checkpoint/lease.hpp"
@@ -59,6 +60,12 @@ class SaveSteps {
 
     // Rank 0: takes the lease and makes the place to write in. Idempotent.
     Result<void> open_commit(std::uint64_t step, const std::string& token);
+    // Any rank: makes sure that the place to write in is there.
+    Result<void> make_place(std::uint64_t step, const std::string& token);
+    [[nodiscard]] std::string shard_path(std::uint64_t step, const std::string& token) const;
+    [[nodiscard]] std::string place_of(std::uint64_t step, const std::string& token) const {
+        return temporary(step, token);
+    }
     // Writes this rank's shard out of its buffers, and reports it; nothing where it has none.
     Result<std::string> write_shard_of(const SaveInput& input, const std::string& token);
 
@@ -78,6 +85,14 @@ class SaveSteps {
                                const std::string& token,
                                const std::vector<std::string>& reports,
                                View view);
+    // Rank 0: takes the lease, and nothing more. Idempotent.
+    Result<void> take_lease() { return is_first() ? lease_.acquire() : Result<void>(); }
+    // Rank 0: makes the commit of shards that lie in their place, by a manifest and view made
+    // elsewhere; an empty view is none.
+    Result<void> publish(std::uint64_t step,
+                         const std::string& token,
+                         std::string_view manifest,
+                         std::string_view view);
     // Rank 0: removes what a failed save has written, as far as it can; the next writer does the
     // rest.
     void abandon(std::uint64_t step, const std::string& token);
@@ -87,10 +102,7 @@ class SaveSteps {
 
   private:
     Result<Manifest> describe(const std::vector<std::string>& told);
-    // Any rank: makes sure that the place to write in is there.
-    Result<void> make_place(std::uint64_t step, const std::string& token);
     Result<std::string> report(const WrittenShare& written, const std::string& path) const;
-    [[nodiscard]] std::string shard_path(std::uint64_t step, const std::string& token) const;
     [[nodiscard]] std::string temporary(std::uint64_t step, const std::string& token) const;
     Result<void> clear_place(std::uint64_t step, const std::string& token);
     Result<void> prepare_anew(const std::shared_ptr<const Contribution>& mine,

@@ -1,12 +1,16 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -55,9 +59,28 @@ class Meeting {
         return round_ == round ? std::nullopt : std::optional(all_);
     }
 
+    // Bytes from one rank to another.
+    void post(int from, int to, std::span<const std::byte> bytes) {
+        const std::lock_guard guard(mutex_);
+        posted_[{from, to}].emplace_back(bytes.begin(), bytes.end());
+        changed_.notify_all();
+    }
+    Result<std::vector<std::byte>> fetch(int from, int to, std::chrono::milliseconds deadline) {
+        std::unique_lock lock(mutex_);
+        auto& box = posted_[{from, to}];
+        changed_.wait_for(lock, deadline, [&] { return !box.empty() || broken_; });
+        if (box.empty()) {
+            return Error(ErrorCode::unavailable, "a rank is gone");
+        }
+        auto bytes = std::move(box.front());
+        box.pop_front();
+        return bytes;
+    }
+
   private:
     std::mutex mutex_;
     std::condition_variable changed_;
+    std::map<std::pair<int, int>, std::deque<std::vector<std::byte>>> posted_;
     std::vector<std::string> words_;
     std::vector<std::string> all_;
     std::size_t arrived_ = 0;
@@ -86,6 +109,23 @@ class ThreadPeer final : public Peers {
     }
     Result<std::optional<std::vector<std::string>>> poll() override {
         return behind_.take(begun_, std::chrono::milliseconds(0));
+    }
+    Result<void> swap(int to,
+                      std::span<const std::byte> out,
+                      int from,
+                      std::span<std::byte> in,
+                      std::chrono::milliseconds deadline) override {
+        if (to >= 0) {
+            meeting_.post(rank_, to, out);
+        }
+        if (from >= 0) {
+            MPITRAIN_TRY(const auto bytes, meeting_.fetch(from, rank_, deadline));
+            if (bytes.size() != in.size()) {
+                return Error(ErrorCode::internal, "another length was sent");
+            }
+            std::copy(bytes.begin(), bytes.end(), in.begin());
+        }
+        return {};
     }
 
   private:

@@ -27,6 +27,19 @@ Result<std::vector<std::string>> plain_words(const cli::Invocation& invocation, 
     return rest;
 }
 
+int refuse(cli::Terminal& terminal, const Error& error) {
+    const int code = cli::fail(terminal, error);
+    switch (error.code()) {
+        case ErrorCode::not_found:
+        case ErrorCode::already_exists:
+        case ErrorCode::data_loss:
+        case ErrorCode::unsupported:
+            return 2;
+        default:
+            return code;
+    }
+}
+
 Result<std::string> commit_at(FileSystem& files, const std::string& path) {
     if (files.status(join_path(path, manifest_name))) {
         return path;

@@ -21,12 +21,17 @@ extern const cli::Command verify_command;
 extern const cli::Command diff_command;
 extern const cli::Command prune_command;
 extern const cli::Command export_command;
+extern const cli::Command import_command;
 
 // The real one; a verb makes it once.
 std::unique_ptr<FileSystem> open_files();
 
 // The `count` plain words of the command line. Errors: invalid_argument.
 Result<std::vector<std::string>> plain_words(const cli::Invocation& invocation, std::size_t count);
+
+// Prints the error and gives its exit code: 2 for input that cannot be read or is refused, a
+// missing or damaged checkpoint included, else as every command of mpitrain.
+int refuse(cli::Terminal& terminal, const Error& error);
 
 // The commit that `path` names: itself, or the newest good one in it.
 Result<std::string> commit_at(FileSystem& files, const std::string& path);

@@ -153,7 +153,7 @@ Result<bool> diff(cli::Invocation& invocation) {
 int run_diff(cli::Invocation& invocation) {
     const auto equal = diff(invocation);
     if (!equal) {
-        return cli::fail(invocation.terminal, equal.error());
+        return refuse(invocation.terminal, equal.error());
     }
     return *equal ? 0 : 1;
 }

@@ -1,11 +1,11 @@
 #include <fmt/format.h>
 
-#include <bit>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "ckpt.hpp"
 #include "mpitrain/checkpoint/hdf5_container.hpp"
+#include "mpitrain/checkpoint/safetensors.hpp"
 
 namespace mpitrain::checkpoint::tool {
 namespace {
@@ -37,77 +37,32 @@ Result<Layout> hdf5_layout(const Manifest& manifest) {
     return Layout{image.size_bytes, std::move(image.metadata), std::move(image.dataset_offsets)};
 }
 
-std::string safetensors_type(DType dtype) {
-    switch (dtype) {
-        case DType::float64:
-            return "F64";
-        case DType::float32:
-            return "F32";
-        case DType::float16:
-            return "F16";
-        case DType::bfloat16:
-            return "BF16";
-        case DType::float8_e5m2:
-            return "F8_E5M2";
-        case DType::float8_e4m3fn:
-            return "F8_E4M3";
-        case DType::int64:
-            return "I64";
-        case DType::int32:
-            return "I32";
-        case DType::int16:
-            return "I16";
-        case DType::int8:
-            return "I8";
-        case DType::uint64:
-            return "U64";
-        case DType::uint32:
-            return "U32";
-        case DType::uint16:
-            return "U16";
-        case DType::uint8:
-            return "U8";
-        case DType::boolean:
-            break;
-    }
-    return "BOOL";
-}
-
-// Eight bytes of length, a header in JSON padded with blanks to a multiple of eight, the tensors.
-// Those of large elements come first, so that each is aligned to its own.
+// The tensors of large elements come first, so that each is aligned to its own.
 Layout safetensors_layout(const Manifest& manifest) {
     std::vector<std::size_t> order(manifest.tensors.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
         return size_bytes(manifest.tensors[a].dtype) > size_bytes(manifest.tensors[b].dtype);
     });
-    Json header = {
-        {"__metadata__", {{"format", "pt"}, {"step", fmt::format("{}", manifest.step)}}}};
+    SafetensorsHeader header{
+        .tensors = {}, .metadata = {{"format", "pt"}, {"step", fmt::format("{}", manifest.step)}}};
     Layout layout;
     layout.offsets.resize(manifest.tensors.size());
     std::uint64_t at = 0;
     for (const std::size_t index : order) {
         const StoredTensor& tensor = manifest.tensors[index];
-        const std::uint64_t end = at + *element_count(tensor.shape) * size_bytes(tensor.dtype);
-        header[tensor.name] = {{"dtype", safetensors_type(tensor.dtype)},
-                               {"shape", tensor.shape},
-                               {"data_offsets", {at, end}}};
+        const std::uint64_t bytes = *element_count(tensor.shape) * size_bytes(tensor.dtype);
+        header.tensors.push_back({tensor.name, tensor.dtype, tensor.shape, at, bytes});
         layout.offsets[index] = at;
-        at = end;
+        at += bytes;
     }
-    std::string text = header.dump(-1, ' ', false, Json::error_handler_t::replace);
-    text.resize((text.size() + 7) / 8 * 8, ' ');
-    Extent own{0, {}};
-    for (std::size_t i = 0; i < 8; ++i) {
-        own.bytes.push_back(static_cast<std::byte>((text.size() >> (8 * i)) & 0xff));
-    }
-    const auto* bytes = reinterpret_cast<const std::byte*>(text.data());
-    own.bytes.insert(own.bytes.end(), bytes, bytes + text.size());
+    const std::string text = encode_safetensors(header);
+    const auto bytes = std::as_bytes(std::span(text));
     for (std::uint64_t& offset : layout.offsets) {
-        offset += own.bytes.size();
+        offset += bytes.size();
     }
-    layout.size_bytes = at + own.bytes.size();
-    layout.own.push_back(std::move(own));
+    layout.size_bytes = at + bytes.size();
+    layout.own.push_back({0, {bytes.begin(), bytes.end()}});
     return layout;
 }
 
@@ -205,7 +160,7 @@ Result<void> export_commit(cli::Invocation& invocation) {
 
 int run_export(cli::Invocation& invocation) {
     const auto done = export_commit(invocation);
-    return done ? 0 : cli::fail(invocation.terminal, done.error());
+    return done ? 0 : refuse(invocation.terminal, done.error());
 }
 
 }  // namespace
@@ -216,8 +171,7 @@ constinit const cli::Command export_command{
     .usage = "DIR FILE",
     .description =
         "A plain HDF5 file (.h5) or a safetensors file, with every tensor whole. An existing file "
-        "is "
-        "never overwritten.",
+        "is never overwritten.",
     .example = "mpitrain ckpt export ./checkpoints model.safetensors",
     .options = options_table,
     .takes_words = true,

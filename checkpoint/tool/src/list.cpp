@@ -87,7 +87,7 @@ Result<std::string> list(const cli::Invocation& invocation) {
 int run_list(cli::Invocation& invocation) {
     const auto text = list(invocation);
     if (!text) {
-        return cli::fail(invocation.terminal, text.error());
+        return refuse(invocation.terminal, text.error());
     }
     invocation.terminal.print(*text);
     return 0;

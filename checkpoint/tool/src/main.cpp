@@ -5,8 +5,13 @@
 namespace mpitrain::checkpoint::tool {
 namespace {
 
-const cli::Command* const commands[] = {
-    &list_command, &show_command, &verify_command, &diff_command, &prune_command, &export_command};
+const cli::Command* const commands[] = {&list_command,
+                                        &show_command,
+                                        &verify_command,
+                                        &diff_command,
+                                        &prune_command,
+                                        &export_command,
+                                        &import_command};
 
 std::string_view verb_of(const cli::Command& command) {
     return command.name.substr(command.name.find(' ') + 1);

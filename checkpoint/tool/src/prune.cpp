@@ -98,7 +98,7 @@ Result<void> prune(cli::Invocation& invocation) {
 
 int run_prune(cli::Invocation& invocation) {
     const auto done = prune(invocation);
-    return done ? 0 : cli::fail(invocation.terminal, done.error());
+    return done ? 0 : refuse(invocation.terminal, done.error());
 }
 
 }  // namespace

@@ -118,7 +118,7 @@ Result<std::string> show(const cli::Invocation& invocation) {
 int run_show(cli::Invocation& invocation) {
     const auto text = show(invocation);
     if (!text) {
-        return cli::fail(invocation.terminal, text.error());
+        return refuse(invocation.terminal, text.error());
     }
     invocation.terminal.print(*text);
     return 0;

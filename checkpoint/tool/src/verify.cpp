@@ -112,7 +112,7 @@ Result<bool> verify(cli::Invocation& invocation) {
 int run_verify(cli::Invocation& invocation) {
     const auto ok = verify(invocation);
     if (!ok) {
-        return cli::fail(invocation.terminal, ok.error());
+        return refuse(invocation.terminal, ok.error());
     }
     return *ok ? 0 : 1;
 }

@@ -55,7 +55,7 @@ _mpitrain() {
         run) flags='--file --ranks -n --min-ranks --max-ranks --nodes --ranks-per-node --device --gpus-per-rank --gpu-type --gpu-visibility --cpus-per-rank --mem-per-rank --oversubscribe --host --hostfile --engine --placement --topology-level --max-restarts --checkpoint-dir --resume --time-limit --stop-grace --hang-timeout --log-dir --show --no-tag --pty --stdin --env --workdir --events --result --name --priority --queue --after --mpirun-arg --srun-arg --sbatch-arg --output --color --help -h --version'; verbs='' ;;
         plan) flags='--file --ranks -n --min-ranks --max-ranks --nodes --ranks-per-node --device --gpus-per-rank --gpu-type --gpu-visibility --cpus-per-rank --mem-per-rank --oversubscribe --host --hostfile --engine --placement --topology-level --max-restarts --checkpoint-dir --resume --time-limit --stop-grace --hang-timeout --log-dir --show --no-tag --pty --stdin --env --workdir --events --result --name --priority --queue --after --mpirun-arg --srun-arg --sbatch-arg --output --color --help -h --version'; verbs='' ;;
         topo) flags='--input --synthetic --device --svg --output --color --help -h --version'; verbs='' ;;
-        ckpt) flags='--output --color --help -h --version'; verbs='list show verify diff prune export' ;;
+        ckpt) flags='--output --color --help -h --version'; verbs='list show verify diff prune export import' ;;
         bench) flags='--output --color --help -h --version'; verbs='launch allreduce reduce broadcast reduce_scatter allgather all_to_all overlap checkpoint schedule' ;;
         sim) flags='--output --color --help -h --version'; verbs='' ;;
         doctor) flags='--output --color --help -h --version'; verbs='' ;;

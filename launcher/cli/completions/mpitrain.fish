@@ -98,13 +98,14 @@ complete -c mpitrain -n '__fish_seen_subcommand_from topo' -l output -x -a 'tabl
 complete -c mpitrain -n '__fish_seen_subcommand_from topo' -l color -x -a 'auto always never' -d 'auto, always or never; auto obeys NO_COLOR'
 complete -c mpitrain -n '__fish_seen_subcommand_from topo' -l help -s h -d 'show this help'
 complete -c mpitrain -n '__fish_seen_subcommand_from topo' -l version -d 'show the version'
-complete -c mpitrain -n __fish_use_subcommand -f -a ckpt -d 'list, show, verify, compare, prune and export checkpoints'
+complete -c mpitrain -n __fish_use_subcommand -f -a ckpt -d 'list, show, verify, compare, prune, export and import checkpoints'
 complete -c mpitrain -n '__fish_seen_subcommand_from ckpt' -f -a list
 complete -c mpitrain -n '__fish_seen_subcommand_from ckpt' -f -a show
 complete -c mpitrain -n '__fish_seen_subcommand_from ckpt' -f -a verify
 complete -c mpitrain -n '__fish_seen_subcommand_from ckpt' -f -a diff
 complete -c mpitrain -n '__fish_seen_subcommand_from ckpt' -f -a prune
 complete -c mpitrain -n '__fish_seen_subcommand_from ckpt' -f -a export
+complete -c mpitrain -n '__fish_seen_subcommand_from ckpt' -f -a import
 complete -c mpitrain -n '__fish_seen_subcommand_from ckpt' -l output -x -a 'table json quiet' -d 'table for people, json for scripts, quiet for the bare minimum'
 complete -c mpitrain -n '__fish_seen_subcommand_from ckpt' -l color -x -a 'auto always never' -d 'auto, always or never; auto obeys NO_COLOR'
 complete -c mpitrain -n '__fish_seen_subcommand_from ckpt' -l help -s h -d 'show this help'

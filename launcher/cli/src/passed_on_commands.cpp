@@ -42,11 +42,11 @@ int run_bench(Invocation& invocation) {
 
 constinit const Command ckpt_command{
     .name = "ckpt",
-    .summary = "list, show, verify, compare, prune and export checkpoints",
-    .usage = "list|show|verify|diff|prune|export DIR",
+    .summary = "list, show, verify, compare, prune, export and import checkpoints",
+    .usage = "list|show|verify|diff|prune|export|import DIR",
     .description = "Looks at checkpoints on disk. 'mpitrain ckpt --help' tells more.",
     .example = "mpitrain ckpt verify ./checkpoints",
-    .verbs = "list|show|verify|diff|prune|export",
+    .verbs = "list|show|verify|diff|prune|export|import",
     .passes_words = true,
     .run = run_ckpt,
 };

@@ -105,6 +105,12 @@ struct Options {
     // checkpoint.h5, by which HDF5 tools see whole tensors; left out beyond 64 shards or 4096
     // blocks.
     bool hdf5_view = true;
+    // A directory of each node, such as one in memory or on a disk of its own; empty: none. Then
+    // save() and save_async() return when the nodes have made the commit durable, and poll() tells
+    // when `directory` has it too: save_async() copies to the nodes before it returns.
+    std::string local_directory{};
+    // With that, a second copy of each rank's part on the next node.
+    bool partner_copies = true;
 };
 
 // Saves and loads checkpoints in one directory. All calls but poll() are collective over the peers

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -28,6 +30,15 @@ class Peers {
     // gives the strings once all have, and nullopt before.
     virtual Result<void> begin(std::string mine) = 0;
     virtual Result<std::optional<std::vector<std::string>>> poll() = 0;
+
+    // Sends `out` to rank `to` and fills `in` from rank `from`, side by side; -1: nobody. The rank
+    // at either end calls it alike, in the same order, with as many bytes. Errors: as exchange();
+    // unsupported, by a group that moves no bulk.
+    virtual Result<void> swap(int to,
+                              std::span<const std::byte> out,
+                              int from,
+                              std::span<std::byte> in,
+                              std::chrono::milliseconds deadline);
 };
 
 // A group of one.
