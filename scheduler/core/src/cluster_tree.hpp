@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,14 +36,19 @@ class ClusterTree {
     ClusterTree(const ClusterSpec& cluster, int levels);
 
     // The pools that hold the shape when every node is up and empty, in cluster order; empty =
-    // never.
-    [[nodiscard]] std::vector<PoolNeed> needs(const GangShape& shape) const;
+    // never. `allowed`: by NodeId, the nodes that it may use; empty = all.
+    [[nodiscard]] std::vector<PoolNeed> needs(const GangShape& shape,
+                                              const std::vector<char>& allowed = {}) const;
     // The most slots that a gang of this shape could have on the empty cluster.
-    [[nodiscard]] int largest(const GangShape& shape) const;
+    [[nodiscard]] int largest(const GangShape& shape, const std::vector<char>& allowed = {}) const;
 
     // Where it fits in free slots: a node's part on the fullest node that holds it, of the leaf
     // with the fewest empty nodes; whole nodes as choose_leaves says. Nothing is held yet.
     [[nodiscard]] std::optional<Allocation> find(const PoolNeed& need) const;
+
+    // The same on the nodes that `allowed` says alone, open or not. O(nodes of the pool).
+    [[nodiscard]] std::optional<Allocation> find_among(
+        const PoolNeed& need, const std::function<bool(NodeId)>& allowed) const;
 
     // Whether a job of `level` could have `need`, were all above `level` preempted; and where: for
     // a part of a node at most `count_max` nodes, those with the most free slots first; for whole
@@ -116,7 +122,11 @@ class ClusterTree {
     }
     void build_pools(const ClusterSpec& cluster);
     void build_indexes();
-    [[nodiscard]] bool holds_when_empty(const Pool& pool, const PoolNeed& need) const;
+    [[nodiscard]] std::vector<int> leaf_sizes(const Pool& pool,
+                                              const std::vector<char>& allowed) const;
+    [[nodiscard]] bool holds_when_empty(const Pool& pool,
+                                        const PoolNeed& need,
+                                        const std::vector<char>& allowed) const;
     [[nodiscard]] std::optional<NodeId> find_one(const Pool& pool, int slots) const;
     [[nodiscard]] Allocation take_empty(const Leaf& leaf, int count) const;
     [[nodiscard]] std::optional<Allocation> find_over_leaves(const Pool& pool,

@@ -14,6 +14,8 @@ struct Entry {
 
 constexpr Entry entries[] = {
     {"default", [] { return service_policy({}); }},
+    {"fair-share", fair_share_policy},
+    {"priority", priority_policy},
     {"fifo", fifo_policy},
     {"easy", easy_policy},
     {"first-fit", first_fit_policy},

@@ -7,37 +7,14 @@
 #include <optional>
 #include <random>
 
+#include "steps.hpp"
+
 namespace mpitrain::scheduler {
 namespace {
 
 using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
-
-GangRequest gang(int job, int slots) {
-    return {.job = JobId(job), .shape = {.slots = slots}};
-}
-
-Core make(const UniformCluster& cluster, std::string_view policy) {
-    return *Core::create(uniform_cluster(cluster), *make_policy(policy));
-}
-
-template <typename Kind>
-std::vector<Kind> only(const std::vector<Action>& actions) {
-    std::vector<Kind> found;
-    for (const Action& action : actions) {
-        if (const auto* one = std::get_if<Kind>(&action)) {
-            found.push_back(*one);
-        }
-    }
-    return found;
-}
-
-std::vector<Action> say(Core& core, Nanoseconds now, decltype(Event::what) what) {
-    auto actions = core.step({now, std::move(what)});
-    EXPECT_TRUE(actions) << actions.error().text();
-    return actions.value_or(std::vector<Action>{});
-}
 
 TEST(Core, StartsAGangAsAWholeOrNotAtAll) {
     Core core = make({.nodes = 2}, "fifo");
@@ -126,6 +103,16 @@ TEST(Core, RestartsTheJobsOfALostNodeElsewhere) {
     EXPECT_NE(again[0].where.at(0).node, node);
 }
 
+// What a stopped gang leaves can be had again by those of a better level, as before.
+TEST(Core, PreemptsAgainWhatAStoppedGangHeld) {
+    Core core = make({.nodes = 2}, "default");
+    say(core, seconds(0), Submitted{gang(1, 16)});
+    say(core, hours(2), Cancelled{JobId(1)});
+    say(core, hours(2), Ended{JobId(1)});
+    say(core, hours(2), Submitted{gang(2, 16)});
+    EXPECT_EQ(only<Stop>(say(core, hours(9), Submitted{gang(3, 16)})).size(), 1U);
+}
+
 TEST(Core, DrainedNodeFinishesWhatItHasAndTakesNoMore) {
     Core core = make({.nodes = 1}, "fifo");
     say(core, seconds(0), Submitted{gang(1, 4)});
@@ -174,21 +161,6 @@ TEST(ServicePolicy, PreemptsWhoHasHadMore) {
     say(core, seconds(0), Submitted{gang(1, 8)});
     EXPECT_TRUE(only<Stop>(say(core, seconds(10), Submitted{gang(2, 8)})).empty());
     EXPECT_EQ(only<Stop>(say(core, hours(1), Tick{})).size(), 1U);
-}
-
-// A host whose jobs stop at once: ends every attempt that is told to, and returns what started.
-std::vector<Start> settle(Core& core, Nanoseconds now, decltype(Event::what) what) {
-    std::vector<Start> started;
-    std::vector<Action> actions = say(core, now, std::move(what));
-    for (std::size_t i = 0; i < actions.size(); ++i) {
-        if (const auto* start = std::get_if<Start>(&actions[i])) {
-            started.push_back(*start);
-        } else if (const auto* stop = std::get_if<Stop>(&actions[i])) {
-            const auto more = say(core, now, Ended{stop->job, stop->attempt, true});
-            actions.insert(actions.end(), more.begin(), more.end());
-        }
-    }
-    return started;
 }
 
 TEST(ServicePolicy, NobodyWaitsForEver) {

@@ -81,8 +81,18 @@ struct ServiceOptions {
     int gang_bonus = 1;
     Nanoseconds patience = std::chrono::hours(12);
     double patience_ratio = 16;
+    // A job with a deadline and an estimate becomes overdue this long, and a tenth of what it has
+    // still to run, before it must run.
+    Nanoseconds deadline_slack = std::chrono::minutes(5);
 };
 std::unique_ptr<Policy> service_policy(const ServiceOptions& options);
+
+// fair-share: by the share of the account, then by submission; the same bounds on waiting as the
+// default. It preempts only for those, and where accounts yield or lend (AccountsSpec).
+std::unique_ptr<Policy> fair_share_policy();
+// priority: the higher goes first and preempts the lower, by submission among equals. Priorities
+// from -50 to 50 are told apart.
+std::unique_ptr<Policy> priority_policy();
 
 // Least attained service in GPU-seconds with fixed thresholds and nothing against starvation: the
 // published kind, for comparison.
