@@ -164,7 +164,7 @@ std::optional<Allocation> ClusterTree::find(const PoolNeed& need) const {
     if (!node) {
         return std::nullopt;
     }
-    return Allocation{{*node, pick_slots(at(*node).free, need.slots, pool.model.slots)}};
+    return Allocation{{*node, pick_slots(need, at(*node).free)}};
 }
 
 std::optional<Allocation> ClusterTree::find_over_leaves(const Pool& pool,
@@ -220,8 +220,7 @@ std::optional<Allocation> ClusterTree::find_among(
         }
         return best == nullptr
                    ? std::nullopt
-                   : std::optional(Allocation{
-                         {best->id, pick_slots(best->free, need.slots, pool.model.slots)}});
+                   : std::optional(Allocation{{best->id, pick_slots(need, best->free)}});
     }
     const int unit = std::max(need.slice_nodes, 1);
     std::vector<LeafRoom> rooms;

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -73,8 +75,12 @@ class ClusterTree {
     [[nodiscard]] std::size_t node_count() const { return nodes_.size(); }
     [[nodiscard]] std::uint64_t free_mask(NodeId node) const { return at(node).free; }
     [[nodiscard]] int slots_of(NodeId node) const;
+    [[nodiscard]] int slots_of(const PoolNeed& need) const;  // on each node of its pool
     [[nodiscard]] int leaf_of(NodeId node) const { return at(node).leaf; }
     [[nodiscard]] int block_of(NodeId node) const;
+    [[nodiscard]] int block_of_leaf(int leaf) const {
+        return leaves_[static_cast<std::size_t>(leaf)].block;
+    }
     [[nodiscard]] int free_slots() const { return free_slots_; }  // of open nodes
     [[nodiscard]] int total_slots() const { return total_slots_; }
     [[nodiscard]] int empty_nodes(int pool) const;
@@ -83,6 +89,9 @@ class ClusterTree {
     // Which `count` of the free slots a job gets: those in the tightest aligned group of a power of
     // two, so that pairs, quads and halves of a node stay whole.
     static std::uint64_t pick_slots(std::uint64_t free, int count, int slots);
+    // The same of a node of this pool: by choose_slots where its model is known. What was answered
+    // is kept, so that after the first time it is one look.
+    [[nodiscard]] std::uint64_t pick_slots(const PoolNeed& need, std::uint64_t free) const;
 
   private:
     struct Node {
@@ -104,6 +113,8 @@ class ClusterTree {
     };
     struct Pool {
         NodeSpec model;
+        std::shared_ptr<const NodeTopology> inside;  // none: nobody knows
+        mutable std::map<std::pair<std::uint64_t, int>, std::uint64_t> picked;
         std::vector<int> leaves;         // ascending
         std::vector<int> block_nodes;    // sizes of its blocks
         int first = 0;                   // position of its first node

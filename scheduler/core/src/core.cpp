@@ -50,8 +50,29 @@ Core::~Core() = default;
 Result<std::vector<Action>> Core::step(const Event& event) {
     return state_->step(event);
 }
+Core Core::copy() const {
+    return Core(std::make_unique<State>(*state_));
+}
 Result<Explanation> Core::explain(JobId job) const {
     return state_->explain(job);
+}
+Result<Nanoseconds> Core::earliest_start(JobId job) {
+    return state_->earliest_start(job);
+}
+Result<std::vector<Move>> Core::propose_moves(JobId job) const {
+    return state_->propose_moves(job);
+}
+Nanoseconds Core::now() const {
+    return state_->now();
+}
+Nanoseconds Core::wakes_at() const {
+    return state_->wakes_at();
+}
+std::vector<LiveAttempt> Core::live() const {
+    return state_->live();
+}
+Nanoseconds Core::expected_end(JobId job) const {
+    return state_->expected_end(job);
 }
 std::size_t Core::pending() const {
     return state_->pending();
@@ -111,7 +132,7 @@ Result<std::vector<Action>> Core::State::step(const Event& event) {
     now_ = event.now;
     actions_.clear();
     if (!std::holds_alternative<Submitted>(event.what)) {
-        promised_.reset();
+        drop_plans();
     }
     run_timers();
     std::visit([this](const auto& what) { apply(what); }, event.what);
@@ -207,6 +228,7 @@ void Core::State::apply(const Ended& event) {
 // Gives back what it holds.
 void Core::State::leave(JobIndex index) {
     Job& one = job(index);
+    touch(one.held);
     tree_.release(one.held, held_level(one));
     for (const NodeSlots& piece : one.held) {
         std::erase(on_node_[static_cast<std::size_t>(piece.node.value())], index);
@@ -405,6 +427,7 @@ void Core::State::stop(JobIndex index, StopReason reason) {
     tree_.relevel(one.held, held_level(one), pinned_level);
     one.state = GangState::stopping;
     ++one.stamp;  // its standing matters no more
+    touch(one.held);
     actions_.emplace_back(Stop{one.request.job, one.attempt, reason});
 }
 
@@ -428,6 +451,27 @@ Nanoseconds Core::State::expected_end(const Job& one) const {
     }
     // What ran before counts; an estimate that has run out means "any moment".
     return std::max(one.started + *one.request.estimate - one.attained, one.started);
+}
+
+std::vector<LiveAttempt> Core::State::live() const {
+    std::vector<LiveAttempt> found;
+    for (const auto& [id, index] : known_) {
+        const Job& one = job(index);
+        if (one.state == GangState::running) {
+            found.push_back({id, one.attempt, std::max(expected_end(one), now_), false});
+        } else if (one.state == GangState::stopping) {
+            found.push_back({id, one.attempt, now_, !one.over});
+        }
+    }
+    std::sort(found.begin(), found.end(), [](const LiveAttempt& a, const LiveAttempt& b) {
+        return a.job < b.job;
+    });
+    return found;
+}
+
+Nanoseconds Core::State::expected_end(JobId id) const {
+    const auto found = known_.find(id);
+    return found == known_.end() ? never : expected_end(job(found->second));
 }
 
 std::uint64_t Core::State::digest() const {

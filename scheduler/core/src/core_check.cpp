@@ -87,6 +87,9 @@ Result<void> Core::State::allows(const Cancelled& event) const {
 Result<void> Core::State::allows(const Held& event) const {
     return check_known(event.job);
 }
+Result<void> Core::State::allows(const Consolidated& event) const {
+    return check_known(event.job);
+}
 Result<void> Core::State::allows(const Released& event) const {
     return check_known(event.job);
 }

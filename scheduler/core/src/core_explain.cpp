@@ -58,6 +58,7 @@ Result<Explanation> Core::State::explain(JobId id) const {
         explain_held(one, why);
     } else if (one.state == GangState::pending) {
         explain_place(one, why);
+        explain_promise(found->second, why);
     }
     return why;
 }
@@ -135,6 +136,36 @@ void Core::State::explain_place(const Job& one, Explanation& why) const {
         why.cause = Cause::nodes;
         why.text = fmt::format(
             "{} slots are free, but no node has {} of them", why.free_slots, why.wanted_slots);
+    }
+}
+
+// What it may count on, who goes before it, and the smallest change that would let it start.
+void Core::State::explain_promise(JobIndex index, Explanation& why) const {
+    const Job& one = job(index);
+    if (const auto booking = bookings_.find(index); booking != bookings_.end()) {
+        why.promised = booking->second.at;
+    } else if (promised_ && promised_->first == index && promised_->second.at != never) {
+        why.promised = promised_->second.at;
+    } else if (promised_ && why.cause == Cause::promise) {
+        why.behind = job(promised_->first).request.job;
+    }
+    if (why.cause != Cause::slots && why.cause != Cause::nodes && why.cause != Cause::domain) {
+        return;
+    }
+    for (const PoolNeed& need : class_of(one).needs) {
+        const int unit = std::max(need.slice_nodes, 1);
+        int low = 0;  // units of nodes, or slots of one, that fit
+        int high = need.nodes > 1 ? need.nodes / unit : need.slots;
+        while (low < high - 1) {
+            const int middle = (low + high) / 2;
+            PoolNeed less = need;
+            (need.nodes > 1 ? less.nodes : less.slots) = need.nodes > 1 ? middle * unit : middle;
+            (tree_.find(less) ? low : high) = middle;
+        }
+        why.would_start = std::max(why.would_start, need.nodes > 1 ? low * unit * need.slots : low);
+    }
+    if (why.would_start > 0) {
+        why.text += fmt::format("; with {} slots it would start now", why.would_start);
     }
 }
 

@@ -14,6 +14,8 @@ void Core::State::schedule() {
     }
     if (policy_->backfill() == Backfill::easy) {
         schedule_easy();
+    } else if (policy_->backfill() == Backfill::conservative) {
+        schedule_conservative();
     } else {
         schedule_by_class(policy_->backfill() == Backfill::none);
     }
@@ -126,6 +128,7 @@ void Core::State::take(JobIndex index, Allocation where) {
         on_node_[static_cast<std::size_t>(piece.node.value())].push_back(index);
     }
     one.held = std::move(where);
+    touch(one.held);
 }
 
 // Its slots are its own and free of others.
@@ -138,6 +141,7 @@ void Core::State::run(JobIndex index) {
     one.started = now_;
     one.durable = now_;
     ++one.attempt;
+    touch(one.held);  // when they come free again is known now
     if (const auto waiting = waiting_.find(index); waiting != waiting_.end()) {
         over_.push_back({.who = index,
                          .waiting = std::move(waiting->second),

@@ -144,9 +144,7 @@ std::optional<Core::State::Plan> Core::State::plan_one_node(const Job& one,
             open |= slots_on(job(victim).held, node);
         }
         if (!best || sum < best->cost) {
-            best = Plan{{{node, ClusterTree::pick_slots(open, need.slots, tree_.slots_of(node))}},
-                        std::move(victims),
-                        sum};
+            best = Plan{{{node, tree_.pick_slots(need, open)}}, std::move(victims), sum};
         }
     }
     return best;
@@ -226,6 +224,7 @@ void Core::State::claim(JobIndex index, Plan plan) {
     job(index).state = GangState::claiming;
     for (const JobIndex victim : plan.victims) {
         Job& one = job(victim);
+        touch(one.held);
         tree_.release(one.held, level_of(one));
         for (const NodeSlots& piece : one.held) {
             std::erase(on_node_[static_cast<std::size_t>(piece.node.value())], victim);

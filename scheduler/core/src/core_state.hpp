@@ -13,6 +13,7 @@
 #include "account_tree.hpp"
 #include "cluster_tree.hpp"
 #include "mpitrain/scheduler/core.hpp"
+#include "timeline.hpp"
 
 namespace mpitrain::scheduler {
 
@@ -22,7 +23,8 @@ enum Hold : std::uint8_t { hold_user = 1, hold_after = 2, hold_begin = 4, hold_a
 // The inside of Core: jobs, the queue, timers. Its functions are split by purpose over core.cpp
 // (events), core_check.cpp (which are refused), core_wait.cpp (who is not in the queue yet),
 // core_pass.cpp (who starts), core_preempt.cpp (victims), core_backfill.cpp (EASY),
-// core_windows.cpp (where), core_accounts.cpp (shares) and core_explain.cpp (why not).
+// core_conservative.cpp, core_moves.cpp (defragmentation), core_windows.cpp (where),
+// core_accounts.cpp (shares) and core_explain.cpp (why not). A copy goes its own way.
 class Core::State {
   public:
     State(const ClusterSpec& cluster, std::unique_ptr<Policy> policy, const CoreOptions& options);
@@ -35,6 +37,12 @@ class Core::State {
         return known_.size() - pending_count_ - held_count_;
     }
     [[nodiscard]] std::vector<AccountShare> shares() const;
+    [[nodiscard]] Nanoseconds now() const { return now_; }
+    [[nodiscard]] Nanoseconds wakes_at() const { return told_wake_; }
+    [[nodiscard]] std::vector<LiveAttempt> live() const;
+    [[nodiscard]] Nanoseconds expected_end(JobId job) const;
+    [[nodiscard]] Result<std::vector<Move>> propose_moves(JobId job) const;
+    Result<Nanoseconds> earliest_start(JobId job);
     [[nodiscard]] int free_slots() const { return tree_.free_slots(); }
     [[nodiscard]] std::uint64_t digest() const;
 
@@ -94,6 +102,18 @@ class Core::State {
         bool succeeded = false;
         bool gone = false;
     };
+    // When and in which domain a gang could first start.
+    struct Opening {
+        Nanoseconds at{};
+        int domain = 0;
+    };
+    // What a job that waits has been promised, under conservative backfill.
+    struct Booking {
+        Nanoseconds at{};
+        Nanoseconds end{};
+        int slots = 0;  // on each node
+        std::vector<NodeId> nodes;
+    };
     struct Array {
         int active = 0;  // in the queue or running
         std::set<std::pair<std::int64_t, JobIndex>> waiting;
@@ -135,6 +155,7 @@ class Core::State {
     [[nodiscard]] Result<void> allows(const WindowLifted& event) const;
     [[nodiscard]] Result<void> allows(const Cancelled& event) const;
     [[nodiscard]] Result<void> allows(const Held& event) const;
+    [[nodiscard]] Result<void> allows(const Consolidated& event) const;
     [[nodiscard]] Result<void> allows(const Released& event) const;
     [[nodiscard]] Result<void> allows(const Reprioritised& event) const;
     [[nodiscard]] Result<void> allows(const NodeLost& event) const;
@@ -145,6 +166,7 @@ class Core::State {
     void apply(const Ended& event);
     void apply(const Cancelled& event);
     void apply(const Held& event);
+    void apply(const Consolidated& event);
     void apply(const Released& event);
     void apply(const Reprioritised& event);
     void apply(const Checkpointed& event);
@@ -257,9 +279,37 @@ class Core::State {
     static void use_up_spare(Promise& promise, const Allocation& taken);
     void keep(Promise& promise);
 
+    // Conservative backfill
+    void touch(NodeId node);
+    void touch(const Allocation& allocation);
+    void drop_plans();
+    void refresh_timeline();
+    [[nodiscard]] static Nanoseconds length_of(const Job& one);
+    [[nodiscard]] bool is_candidate(const Job& one, const PoolNeed& need, NodeId node) const;
+    [[nodiscard]] std::optional<Opening> first_opening(const Job& one, const PoolNeed& need) const;
+    [[nodiscard]] std::vector<NodeId> nodes_at(const Job& one,
+                                               const PoolNeed& need,
+                                               const Opening& opening) const;
+    void schedule_conservative();
+    void consider(JobIndex index);
+    bool start_unbooked(JobIndex index);
+    void book(JobIndex index);
+    void withdraw(JobIndex index);
+    [[nodiscard]] bool is_sound(JobIndex index, const Booking& booking);
+
+    // Defragmentation
+    struct Relocation {
+        Plan plan;
+        std::vector<Move> moves;
+    };
+    [[nodiscard]] std::optional<Relocation> plan_moves(const Job& one, const PoolNeed& need) const;
+    [[nodiscard]] std::vector<std::pair<double, NodeId>> clearable(const Job& one,
+                                                                   const PoolNeed& need) const;
+
     // Why not
     void explain_held(const Job& one, Explanation& why) const;
     void explain_place(const Job& one, Explanation& why) const;
+    void explain_promise(JobIndex index, Explanation& why) const;
 
     std::shared_ptr<const Policy> policy_;
     std::shared_ptr<const ClusterSpec> cluster_;
@@ -296,6 +346,13 @@ class Core::State {
     // happen, and the one submitted last.
     std::optional<std::pair<JobIndex, Promise>> promised_;
     JobIndex newest_ = nobody;
+    // Under conservative backfill, and to say when a job could start.
+    std::optional<Timeline> timeline_;
+    std::vector<char> stale_;  // by NodeId: the timeline is not up to date there
+    std::vector<NodeId> stale_nodes_;
+    std::map<JobIndex, Booking> bookings_;
+    std::vector<Nanoseconds> shortest_failed_;  // by class: in the last full pass
+    bool planned_ = false;                      // nothing but submissions since that pass
     std::vector<Action> actions_;
 };
 

@@ -55,7 +55,7 @@ void Core::State::drop_hold(JobIndex index, Hold why) {
     if (one.holds == 0 && one.state == GangState::held) {
         --held_count_;
         one.submitted = now_;  // waits since now, for policies that look at it
-        promised_.reset();
+        drop_plans();
         requeue(index);
     }
 }

@@ -60,6 +60,8 @@ std::optional<Allocation> Core::State::find_for(const Job& one, const PoolNeed& 
 // Opens or closes a node in the tree, as all that is known of it says.
 void Core::State::refresh(NodeId node) {
     const auto number = static_cast<std::size_t>(node.value());
+    touch(node);
+    drop_plans();
     if (down_[number] != 0 || set_apart_[number] > 0) {
         tree_.close(node);
     } else {
@@ -77,6 +79,9 @@ void Core::State::apply(const WindowSet& event) {
         state.in[static_cast<std::size_t>(node.value())] = 1;
     }
     windows_.insert_or_assign(event.window.name, std::move(state));
+    for (const NodeId node : event.window.nodes) {
+        touch(node);
+    }
     changed_ = true;
     run_windows();
 }
@@ -85,6 +90,9 @@ void Core::State::apply(const WindowLifted& event) {
     const auto found = windows_.find(event.name);
     if (found->second.open) {
         end(found->second);
+    }
+    for (const NodeId node : found->second.window.nodes) {
+        touch(node);
     }
     windows_.erase(found);
     changed_ = true;
@@ -99,6 +107,9 @@ void Core::State::run_windows() {
         if (state.window.end <= now_) {
             if (state.open) {
                 end(state);
+            }
+            for (const NodeId node : state.window.nodes) {
+                touch(node);
             }
             entry = windows_.erase(entry);
             changed_ = true;

@@ -18,6 +18,7 @@ constexpr Entry entries[] = {
     {"priority", priority_policy},
     {"fifo", fifo_policy},
     {"easy", easy_policy},
+    {"conservative", conservative_policy},
     {"first-fit", first_fit_policy},
     {"sjf-oracle", shortest_oracle_policy},
     {"srsf-oracle", remaining_oracle_policy},

@@ -46,6 +46,9 @@ std::unique_ptr<Policy> fifo_policy() {
 std::unique_ptr<Policy> easy_policy() {
     return std::make_unique<SubmissionOrder>("easy", Backfill::easy);
 }
+std::unique_ptr<Policy> conservative_policy() {
+    return std::make_unique<SubmissionOrder>("conservative", Backfill::conservative);
+}
 std::unique_ptr<Policy> first_fit_policy() {
     return std::make_unique<SubmissionOrder>("first-fit", Backfill::any);
 }

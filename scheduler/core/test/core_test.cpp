@@ -6,7 +6,9 @@
 #include <map>
 #include <optional>
 #include <random>
+#include <set>
 
+#include "nodes.hpp"
 #include "steps.hpp"
 
 namespace mpitrain::scheduler {
@@ -120,6 +122,34 @@ TEST(Core, DrainedNodeFinishesWhatItHasAndTakesNoMore) {
     EXPECT_TRUE(only<Start>(say(core, seconds(2), Submitted{gang(2, 4)})).empty());
     say(core, seconds(3), Ended{JobId(1)});
     EXPECT_EQ(only<Start>(say(core, seconds(4), NodeUp{NodeId(0)})).size(), 1U);
+}
+
+// A node whose links are known gives a pair that is linked, whatever their numbers are.
+TEST(Core, ChoosesSlotsByTheLinksOfTheModel) {
+    ClusterSpec cluster = uniform_cluster({.nodes = 1});
+    cluster.nodes[0].model = "cube";
+    EXPECT_FALSE(Core::create(cluster, *make_policy("fifo")));
+    cluster.models["cube"] = test::cube_mesh();
+    Core core = *Core::create(cluster, *make_policy("fifo"));
+    const auto first = only<Start>(say(core, seconds(0), Submitted{gang(1, 2)}));
+    const auto second = only<Start>(say(core, seconds(0), Submitted{gang(2, 2)}));
+    const std::set<std::uint64_t> doubles = {0b1001, 0b0110, 0b10010000, 0b01100000};
+    EXPECT_TRUE(doubles.contains(first.at(0).where.at(0).slots));
+    EXPECT_TRUE(doubles.contains(second.at(0).where.at(0).slots));
+}
+
+// A gang of several nodes has the same slots on each, in cluster order, which is rank order.
+TEST(Core, GivesAGangTheSameSlotsOnEveryNodeInOrder) {
+    Core core = make({.nodes = 12, .nodes_per_leaf = 3, .leaves_per_block = 2}, "fifo");
+    say(core, seconds(0), Submitted{gang(1, 3)});
+    const auto started = only<Start>(say(core, seconds(0), Submitted{gang(2, 40)}));
+    ASSERT_EQ(started.size(), 1U);
+    int before = -1;
+    for (const NodeSlots& piece : started[0].where) {
+        EXPECT_EQ(piece.slots, 0xffU);
+        EXPECT_GT(piece.node.value(), before);
+        before = piece.node.value();
+    }
 }
 
 GangRequest estimated(int job, int slots, Nanoseconds estimate) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -44,6 +45,11 @@ struct Checkpointed {
     JobId job;
     int attempt = 1;
 };
+// What propose_moves says for this job is to be done now: those in its way are stopped, and start
+// again where there is room.
+struct Consolidated {
+    JobId job;
+};
 struct NodeLost {  // nothing on it runs any more; it takes nobody until NodeUp
     NodeId node;
 };
@@ -81,6 +87,7 @@ struct Event {
                  Released,
                  Reprioritised,
                  Checkpointed,
+                 Consolidated,
                  NodeLost,
                  NodeDrained,
                  NodeUp,
@@ -142,7 +149,10 @@ struct Explanation {
     int wanted_slots = 0;
     int free_slots = 0;   // in the whole cluster
     int short_nodes = 0;  // for a gang of whole nodes: how many more must fall empty
-    std::string text;     // for people: the first constraint that fails, and how far short
+    int would_start = 0;  // with so many slots, of the same shape otherwise, it would start now
+    std::optional<Nanoseconds> promised = {};  // by backfill: no later than that
+    std::optional<JobId> behind = {};          // to whom what is free is promised
+    std::string text;  // for people: the first constraint that fails, how far short, what helps
 };
 
 struct CoreOptions {
@@ -150,6 +160,21 @@ struct CoreOptions {
     // What stopping and starting again costs a job, in lost run time, besides its work since its
     // last checkpoint. Victims are weighed by it.
     Nanoseconds preemption_cost = std::chrono::seconds(60);
+};
+
+// An attempt that has not ended.
+struct LiveAttempt {
+    JobId job;
+    int attempt = 1;
+    Nanoseconds expected_end = never;  // by its estimate; never = nobody said
+    bool requeues = false;             // told to stop, to be queued again
+};
+
+// A running job that would make room elsewhere.
+struct Move {
+    JobId job;
+    Allocation from;
+    Allocation to;  // where it fits now; it may start elsewhere
 };
 
 // What an account has had and may have.
@@ -186,7 +211,25 @@ class Core {
     // Errors: not_found.
     [[nodiscard]] Result<Explanation> explain(JobId job) const;
 
-    [[nodiscard]] std::size_t pending() const;  // held ones left out
+    // When it would first fit if nobody stood before it: by what is expected of those that run, and
+    // by what backfill has promised. A running job's start; never = no estimate tells. What it has
+    // to look up is kept, so the first call is the dear one: O(nodes + what changed since).
+    // Errors: not_found.
+    [[nodiscard]] Result<Nanoseconds> earliest_start(JobId job);
+
+    // Which jobs of one node to move so that a gang of whole nodes that waits fits: the cheapest by
+    // what stopping them loses, and each has somewhere to go. Orders nothing (see Consolidated).
+    // Errors: not_found; unsatisfiable when no such moves help. Cost: of a copy of the tree.
+    [[nodiscard]] Result<std::vector<Move>> propose_moves(JobId job) const;
+
+    // Another core in the same state, with a life of its own: for "what if".
+    [[nodiscard]] Core copy() const;
+
+    [[nodiscard]] Nanoseconds now() const;
+    [[nodiscard]] Nanoseconds wakes_at() const;           // the last WakeAt
+    [[nodiscard]] std::vector<LiveAttempt> live() const;  // by job
+    [[nodiscard]] Nanoseconds expected_end(JobId) const;  // of its attempt; never = not known
+    [[nodiscard]] std::size_t pending() const;            // held ones left out
     [[nodiscard]] std::size_t held() const;
     [[nodiscard]] std::size_t running() const;  // starting and stopping ones included
     [[nodiscard]] int free_slots() const;
