@@ -40,7 +40,7 @@ MAY_KNOW = [
     ("launcher/rank", ["common/base", "common/recorder", "launcher/wire", "launcher/client"]),
     # The simulator reads files, and is a program with mpitrain's command line.
     ("scheduler/sim", COMMON + ["common/settings", "common/jobfile", "launcher/cli", "scheduler/core"]),
-    ("scheduler/bench", COMMON + ["common/settings", "launcher/cli", "scheduler/core"]),
+    ("scheduler/bench", COMMON + ["common/settings", "launcher/cli", "scheduler/core", "scheduler/sim"]),
     ("scheduler/*", COMMON + ["common/settings", "scheduler/*"]),
     ("launcher/*", COMMON + ["common/settings", "common/jobfile", "launcher/*", "scheduler/core", "scheduler/topology", "checkpoint/*"]),
     ("collectives*", COMMON + ["collectives*"]),

@@ -9,6 +9,7 @@
 
 #include "mpitrain/base/assert.hpp"
 #include "mpitrain/scheduler/core.hpp"
+#include "mpitrain/scheduler/forecast.hpp"
 #include "schedule_bench.hpp"
 
 namespace mpitrain::bench {
@@ -35,56 +36,6 @@ std::vector<Action> step(Core& core, Nanoseconds now, decltype(Event::what) what
     auto actions = core.step({now, std::move(what)});
     MPITRAIN_ASSERT(actions.has_value());
     return *std::move(actions);
-}
-
-// Gangs of the Philly trace by size: how many of each.
-int draw_size(std::mt19937_64& random) {
-    constexpr std::pair<int, int> sizes[] = {{1, 76627},
-                                             {2, 1818},
-                                             {4, 1870},
-                                             {8, 1643},
-                                             {12, 7},
-                                             {16, 199},
-                                             {24, 7},
-                                             {32, 67},
-                                             {64, 6},
-                                             {128, 3}};
-    int left = static_cast<int>(random() % 82247);
-    for (const auto& [size, count] : sizes) {
-        if ((left -= count) < 0) {
-            return size;
-        }
-    }
-    return 1;
-}
-
-// Which of the sorted values counts, in what unit, and what it must reach.
-struct Reading {
-    double share = 1;
-    std::string_view unit = "ms";
-    double gate = 0;
-};
-
-ScheduleRow row_of(std::string name,
-                   int gpus,
-                   std::string what,
-                   std::vector<double> values,
-                   const Reading& reading) {
-    std::sort(values.begin(), values.end());
-    const auto at = [&](double part) {
-        const auto rank = std::ceil(part * static_cast<double>(values.size()));
-        return values[static_cast<std::size_t>(std::max(rank, 1.0)) - 1];
-    };
-    return {.name = std::move(name),
-            .gpus = gpus,
-            .what = std::move(what),
-            .value = at(reading.share),
-            .unit = std::string(reading.unit),
-            .gate = reading.gate,
-            .n = values.size(),
-            .min = values.front(),
-            .median = at(0.5),
-            .max = values.back()};
 }
 
 struct End {
@@ -205,6 +156,48 @@ double resident_mib() {
 
 }  // namespace
 
+int draw_size(std::mt19937_64& random) {
+    constexpr std::pair<int, int> sizes[] = {{1, 76627},
+                                             {2, 1818},
+                                             {4, 1870},
+                                             {8, 1643},
+                                             {12, 7},
+                                             {16, 199},
+                                             {24, 7},
+                                             {32, 67},
+                                             {64, 6},
+                                             {128, 3}};
+    int left = static_cast<int>(random() % 82247);
+    for (const auto& [size, count] : sizes) {
+        if ((left -= count) < 0) {
+            return size;
+        }
+    }
+    return 1;
+}
+
+ScheduleRow row_of(std::string name,
+                   int gpus,
+                   std::string what,
+                   std::vector<double> values,
+                   const Reading& reading) {
+    std::sort(values.begin(), values.end());
+    const auto at = [&](double part) {
+        const auto rank = std::ceil(part * static_cast<double>(values.size()));
+        return values[static_cast<std::size_t>(std::max(rank, 1.0)) - 1];
+    };
+    return {.name = std::move(name),
+            .gpus = gpus,
+            .what = std::move(what),
+            .value = at(reading.share),
+            .unit = std::string(reading.unit),
+            .gate = reading.gate,
+            .n = values.size(),
+            .min = values.front(),
+            .median = at(0.5),
+            .max = values.back()};
+}
+
 std::vector<ScheduleRow> measure_stream(const ScheduleScale& scale,
                                         double pairs_gate,
                                         double p99_gate_us) {
@@ -297,8 +290,12 @@ std::vector<ScheduleRow> measure_backlog(const ScheduleScale& scale) {
             rss};
 }
 
-std::vector<ScheduleRow> measure_easy(int gpus, int pending) {
-    Core core = core_of(gpus / 8, "easy");
+namespace {
+
+// A full cluster of one-slot jobs, a first in the queue that needs half of it, so that the plan
+// goes far, and more behind it.
+Core planned(int gpus, int pending, std::string_view policy) {
+    Core core = core_of(gpus / 8, policy);
     std::mt19937_64 random(9);
     const auto estimate = [&random] {
         return std::chrono::seconds(600 + static_cast<int>(random() % 90000));
@@ -306,7 +303,6 @@ std::vector<ScheduleRow> measure_easy(int gpus, int pending) {
     for (int i = 0; i < gpus; ++i) {
         step(core, Nanoseconds{}, Submitted{{.job = JobId(i), .estimate = estimate()}});
     }
-    // The first that waits needs half the cluster, so the plan goes far.
     step(core,
          Nanoseconds{},
          Submitted{{.job = JobId(gpus), .shape = {.slots = gpus / 2}, .estimate = estimate()}});
@@ -317,17 +313,73 @@ std::vector<ScheduleRow> measure_easy(int gpus, int pending) {
                         .shape = {.slots = draw_size(random)},
                         .estimate = estimate()}});
     }
+    return core;
+}
+
+// What a finish costs, with the plan made anew.
+std::vector<double> time_finishes(Core& core) {
     std::vector<double> times;
     for (int i = 0; i < 30; ++i) {
         const auto start = Clock::now();
         step(core, std::chrono::seconds(1), Ended{JobId(i), 1, false});
         times.push_back(us_since(start) / 1000);
     }
+    return times;
+}
+
+}  // namespace
+
+std::vector<ScheduleRow> measure_easy(int gpus, int pending) {
+    Core core = planned(gpus, pending, "easy");
     return {row_of("T6",
                    gpus,
                    fmt::format("EASY plan and backfill, one reservation, {} pending", pending),
-                   times,
+                   time_finishes(core),
                    {1, "ms", 200})};
+}
+
+std::vector<ScheduleRow> measure_conservative(int gpus, int pending) {
+    Core core = planned(gpus, pending, "conservative");
+    auto finishes = time_finishes(core);
+    std::vector<double> submissions;
+    for (int i = 0; i < 200; ++i) {
+        const auto start = Clock::now();
+        step(core,
+             std::chrono::seconds(1),
+             Submitted{{.job = JobId(std::int64_t{2} * gpus + pending + i),
+                        .shape = {.slots = 8},
+                        .estimate = std::chrono::hours(1)}});
+        submissions.push_back(us_since(start) / 1000);
+    }
+    return {row_of("T6",
+                   gpus,
+                   fmt::format("conservative plan, 64 reservations, {} pending", pending),
+                   finishes,
+                   {1, "ms", 200}),
+            row_of("T6", gpus, "one more submission into that plan", submissions, {1, "ms", 1})};
+}
+
+std::vector<ScheduleRow> measure_forecast(int gpus, int pending) {
+    Core core = planned(gpus, pending, "default");
+    std::vector<double> times;
+    for (int i = 0; i < 5; ++i) {
+        const auto start = Clock::now();
+        const auto starts = forecast(core);
+        times.push_back(us_since(start) / 1000 / static_cast<double>(pending));
+        MPITRAIN_ASSERT(starts.size() == static_cast<std::size_t>(pending));
+    }
+    std::vector<double> answers;
+    for (int i = 0; i < 200; ++i) {
+        const auto start = Clock::now();
+        static_cast<void>(core.earliest_start(JobId(gpus + i)));
+        answers.push_back(us_since(start) / 1000);
+    }
+    return {row_of("T20",
+                   gpus,
+                   fmt::format("expected start, for each of {} pending (all in one run)", pending),
+                   times,
+                   {1, "ms", 1}),
+            row_of("T20 p99", gpus, "earliest start, were it the next", answers, {0.99, "ms", 1})};
 }
 
 std::vector<ScheduleRow> measure_preemption(int nodes, int victims, double gate_ms) {

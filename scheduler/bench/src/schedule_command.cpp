@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "mpitrain/sim/cluster_file.hpp"
+#include "mpitrain/sim/text_input.hpp"
 #include "schedule_bench.hpp"
 
 namespace mpitrain::bench {
@@ -13,11 +15,22 @@ namespace {
 constexpr settings::Option schedule_options[] = {
     {.name = "case",
      .value = "NAME",
-     .summary = "only T1 (and T3), T4, T5 (and T20, T21), T6 or T7"},
+     .summary = "only T1 (and T3), T4, T5 (and T20, T21), T6, T7, T8, T14, T15 or T20"},
+    {.name = "clos",
+     .value = "FILE",
+     .summary = "the cluster of T14, as for mpitrain sim; else a made-up one of the same shape",
+     .completes = settings::Completes::file},
     {.name = "quick", .summary = "a tenth of the work, as a smoke test"},
 };
 
-std::vector<ScheduleRow> measure_all(cli::Terminal& terminal, bool quick, const std::string& only) {
+struct Wanted {
+    bool quick = false;
+    std::string only;
+    scheduler::ClusterSpec clos;
+};
+
+std::vector<ScheduleRow> measure_all(cli::Terminal& terminal, const Wanted& asked) {
+    const auto& [quick, only, clos] = asked;
     std::vector<ScheduleRow> rows;
     const auto add = [&](std::vector<ScheduleRow> more) {
         for (ScheduleRow& row : more) {
@@ -26,7 +39,9 @@ std::vector<ScheduleRow> measure_all(cli::Terminal& terminal, bool quick, const 
             rows.push_back(std::move(row));
         }
     };
-    const auto wanted = [&only](std::string_view name) { return only.empty() || only == name; };
+    const auto wanted = [&asked](std::string_view name) {
+        return asked.only.empty() || asked.only == name;
+    };
     const std::int64_t pairs = quick ? 100'000 : 1'000'000;
     if (wanted("T1")) {
         add(measure_stream({.gpus = 1'000, .pairs = pairs}, 200'000, 200));
@@ -44,10 +59,23 @@ std::vector<ScheduleRow> measure_all(cli::Terminal& terminal, bool quick, const 
     }
     if (wanted("T6")) {
         add(measure_easy(100'000, 10'000));
+        add(measure_conservative(100'000, 10'000));
     }
     if (wanted("T7")) {
         add(measure_preemption(2'000, 704, 10));
         add(measure_preemption(12'500, 10'000, 100));
+    }
+    if (wanted("T8")) {
+        add(measure_scenarios());
+    }
+    if (wanted("T14")) {
+        add(measure_clos(clos, quick ? 20'000 : 200'000));
+    }
+    if (wanted("T15")) {
+        add(measure_slots());
+    }
+    if (wanted("T20")) {
+        add(measure_forecast(quick ? 10'000 : 100'000, quick ? 1'000 : 10'000));
     }
     return rows;
 }
@@ -93,9 +121,22 @@ std::string to_json(const std::vector<ScheduleRow>& rows) {
     return json.dump() + "\n";
 }
 
+Result<scheduler::ClusterSpec> clos_of(const std::string& path) {
+    if (path.empty()) {
+        return irregular_clos();
+    }
+    MPITRAIN_TRY(const std::string text, sim::read_text(path));
+    return sim::read_cluster(text, path, {.gpus_per_node = 8});
+}
+
 int run(cli::Invocation& invocation) {
+    auto clos = clos_of(invocation.value("clos"));
+    if (!clos) {
+        return cli::fail(invocation.terminal, clos.error());
+    }
     const auto rows =
-        measure_all(invocation.terminal, invocation.is_on("quick"), invocation.value("case"));
+        measure_all(invocation.terminal,
+                    {invocation.is_on("quick"), invocation.value("case"), *std::move(clos)});
     if (invocation.terminal.format() == cli::Format::json) {
         invocation.terminal.print(to_json(rows));
     } else if (invocation.terminal.format() == cli::Format::table) {

@@ -1,7 +1,9 @@
 // Where a gang fits: the questions that ClusterTree answers from its indexes.
 #include <algorithm>
 #include <bit>
+#include <map>
 #include <numeric>
+#include <tuple>
 
 #include "choose_leaves.hpp"
 #include "cluster_tree.hpp"
@@ -31,13 +33,14 @@ PoolNeed need_of(const GangShape& shape, int pool, int slots_per_node) {
 
 }  // namespace
 
-std::vector<PoolNeed> ClusterTree::needs(const GangShape& shape) const {
+std::vector<PoolNeed> ClusterTree::needs(const GangShape& shape,
+                                         const std::vector<char>& allowed) const {
     std::vector<PoolNeed> found;
     for (std::size_t index = 0; index < pools_.size(); ++index) {
         const Pool& pool = pools_[index];
         if (matches(pool.model, shape)) {
             const PoolNeed need = need_of(shape, static_cast<int>(index), pool.model.slots);
-            if (holds_when_empty(pool, need)) {
+            if (holds_when_empty(pool, need, allowed)) {
                 found.push_back(need);
             }
         }
@@ -45,26 +48,44 @@ std::vector<PoolNeed> ClusterTree::needs(const GangShape& shape) const {
     return found;
 }
 
-bool ClusterTree::holds_when_empty(const Pool& pool, const PoolNeed& need) const {
+// Nodes by leaf of the pool, of those allowed.
+std::vector<int> ClusterTree::leaf_sizes(const Pool& pool, const std::vector<char>& allowed) const {
+    std::vector<int> sizes;
+    for (const int leaf_index : pool.leaves) {
+        const auto& nodes = leaves_[index_of(leaf_index)].nodes;
+        sizes.push_back(static_cast<int>(
+            allowed.empty() ? static_cast<std::ptrdiff_t>(nodes.size())
+                            : std::count_if(nodes.begin(), nodes.end(), [&](int position) {
+                                  const NodeId node = nodes_[index_of(position)].id;
+                                  return allowed[index_of(node.value())] != 0;
+                              })));
+    }
+    return sizes;
+}
+
+bool ClusterTree::holds_when_empty(const Pool& pool,
+                                   const PoolNeed& need,
+                                   const std::vector<char>& allowed) const {
     if (need.slice_nodes > 0 && need.nodes % need.slice_nodes != 0) {
         return false;
     }
-    if (need.nodes == 1) {
-        return true;
-    }
     const int unit = std::max(need.slice_nodes, 1);
     std::vector<LeafRoom> rooms;
-    for (const int leaf : pool.leaves) {
-        const int room = static_cast<int>(leaves_[index_of(leaf)].nodes.size()) / unit;
-        if (room > 0) {
-            rooms.push_back({leaf, leaves_[index_of(leaf)].block, room});
+    const std::vector<int> sizes = leaf_sizes(pool, allowed);
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+        const int leaf = pool.leaves[i];
+        if (sizes[i] / unit > 0) {
+            rooms.push_back({leaf, leaves_[index_of(leaf)].block, sizes[i] / unit});
         }
+    }
+    if (need.nodes == 1) {
+        return !rooms.empty();
     }
     return need.within > Level::node &&
            !choose_leaves(rooms, need.nodes / unit, need.within).empty();
 }
 
-int ClusterTree::largest(const GangShape& shape) const {
+int ClusterTree::largest(const GangShape& shape, const std::vector<char>& allowed) const {
     int best = 0;
     for (const Pool& pool : pools_) {
         if (!matches(pool.model, shape)) {
@@ -76,16 +97,17 @@ int ClusterTree::largest(const GangShape& shape) const {
         int block = -1;
         int block_sum = 0;
         int block_most = 0;
-        for (const int leaf_index : pool.leaves) {
-            const Leaf& leaf = leaves_[index_of(leaf_index)];
-            const int room = static_cast<int>(leaf.nodes.size()) / unit * unit;
+        const std::vector<int> sizes = leaf_sizes(pool, allowed);
+        for (std::size_t i = 0; i < sizes.size(); ++i) {
+            const Leaf& leaf = leaves_[index_of(pool.leaves[i])];
+            const int room = sizes[i] / unit * unit;
             block_sum = leaf.block == block ? block_sum + room : room;
             block = leaf.block;
             leaf_most = std::max(leaf_most, room);
             block_most = std::max(block_most, block_sum);
             nodes += room;
         }
-        const int most[] = {1, leaf_most, block_most, nodes};
+        const int most[] = {std::min(nodes, 1), leaf_most, block_most, nodes};
         best = std::max(best, most[index_of(static_cast<int>(shape.within))] * pool.model.slots);
     }
     return best;
@@ -142,7 +164,7 @@ std::optional<Allocation> ClusterTree::find(const PoolNeed& need) const {
     if (!node) {
         return std::nullopt;
     }
-    return Allocation{{*node, pick_slots(at(*node).free, need.slots, pool.model.slots)}};
+    return Allocation{{*node, pick_slots(need, at(*node).free)}};
 }
 
 std::optional<Allocation> ClusterTree::find_over_leaves(const Pool& pool,
@@ -170,6 +192,52 @@ std::optional<Allocation> ClusterTree::find_over_leaves(const Pool& pool,
         taken.insert(taken.end(), part.begin(), part.end());
     }
     return taken;
+}
+
+std::optional<Allocation> ClusterTree::find_among(
+    const PoolNeed& need, const std::function<bool(NodeId)>& allowed) const {
+    const Pool& pool = pools_[index_of(need.pool)];
+    const bool whole = need.nodes > 1 || need.slice_nodes > 0;
+    std::map<int, std::vector<NodeId>> by_leaf;
+    for (int i = 0; i < pool.size; ++i) {
+        const Node& node = nodes_[index_of(pool.first + i)];
+        if (std::popcount(node.free) >= need.slots && allowed(node.id)) {
+            by_leaf[node.leaf].push_back(node.id);
+        }
+    }
+    if (!whole) {
+        const Node* best = nullptr;
+        const auto rank = [&](const Node& node) {
+            return std::tuple(std::popcount(node.free),
+                              leaves_[index_of(node.leaf)].count[index_of(pool.model.slots)],
+                              node.leaf,
+                              node.local);
+        };
+        for (const auto& [leaf, nodes] : by_leaf) {
+            for (const NodeId id : nodes) {
+                best = best == nullptr || rank(at(id)) < rank(*best) ? &at(id) : best;
+            }
+        }
+        return best == nullptr
+                   ? std::nullopt
+                   : std::optional(Allocation{{best->id, pick_slots(need, best->free)}});
+    }
+    const int unit = std::max(need.slice_nodes, 1);
+    std::vector<LeafRoom> rooms;
+    for (const auto& [leaf, nodes] : by_leaf) {
+        if (static_cast<int>(nodes.size()) / unit > 0) {
+            rooms.push_back(
+                {leaf, leaves_[index_of(leaf)].block, static_cast<int>(nodes.size()) / unit});
+        }
+    }
+    Allocation taken;
+    for (const LeafShare& share : choose_leaves(rooms, need.nodes / unit, need.within)) {
+        const auto& nodes = by_leaf.at(share.leaf);
+        for (std::size_t i = 0; i < index_of(share.count * unit); ++i) {
+            taken.push_back({nodes[i], at(nodes[i]).free});
+        }
+    }
+    return taken.empty() ? std::nullopt : std::optional(std::move(taken));
 }
 
 bool ClusterTree::can_reach(const PoolNeed& need, int level) const {

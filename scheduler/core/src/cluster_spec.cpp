@@ -51,6 +51,16 @@ Result<void> validate(const ClusterSpec& cluster) {
                                      node.slots,
                                      slots_per_node_max));
         }
+        const auto model = cluster.models.find(node.model);
+        if (!node.model.empty() && (model == cluster.models.end() ||
+                                    static_cast<int>(model->second.slots.size()) != node.slots)) {
+            return Error(ErrorCode::invalid_argument,
+                         fmt::format("node '{}' is of the model '{}', which is not described with "
+                                     "its {} slots",
+                                     node.name,
+                                     node.model,
+                                     node.slots));
+        }
     }
     return {};
 }

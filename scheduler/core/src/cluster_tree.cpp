@@ -7,6 +7,7 @@
 
 #include "choose_leaves.hpp"
 #include "mpitrain/base/assert.hpp"
+#include "mpitrain/scheduler/choose_slots.hpp"
 
 namespace mpitrain::scheduler {
 namespace {
@@ -34,7 +35,7 @@ ClusterTree::ClusterTree(const ClusterSpec& cluster, int levels) : levels_(level
 }
 
 void ClusterTree::build_pools(const ClusterSpec& cluster) {
-    std::map<std::tuple<SlotType, std::string, int>, int> pools;
+    std::map<std::tuple<SlotType, std::string, int, std::string>, int> pools;
     std::map<std::string, int> blocks;
     std::map<std::pair<std::string, std::string>, int> leaves;
     struct Place {
@@ -43,7 +44,7 @@ void ClusterTree::build_pools(const ClusterSpec& cluster) {
     };
     std::vector<Place> places;
     for (const NodeSpec& node : cluster.nodes) {
-        places.push_back({number_of(pools, {node.type, node.gpu_type, node.slots}),
+        places.push_back({number_of(pools, {node.type, node.gpu_type, node.slots, node.model}),
                           number_of(blocks, node.block),
                           number_of(leaves, {node.block, node.leaf}),
                           static_cast<int>(places.size())});
@@ -59,6 +60,10 @@ void ClusterTree::build_pools(const ClusterSpec& cluster) {
         if (pool.size++ == 0) {
             pool.model = cluster.nodes[index_of(place.id)];
             pool.first = position;
+            if (const auto model = cluster.models.find(pool.model.model);
+                model != cluster.models.end()) {
+                pool.inside = std::make_shared<const NodeTopology>(model->second);
+            }
         }
         const bool same_pool = last != nullptr && last->pool == place.pool;
         if (!same_pool || last->block != place.block) {
@@ -264,12 +269,36 @@ int ClusterTree::slots_of(NodeId node) const {
     return pools_[index_of(at(node).pool)].model.slots;
 }
 
+int ClusterTree::slots_of(const PoolNeed& need) const {
+    return pools_[index_of(need.pool)].model.slots;
+}
+
 int ClusterTree::block_of(NodeId node) const {
     return leaves_[index_of(at(node).leaf)].block;
 }
 
 int ClusterTree::empty_nodes(int pool) const {
     return pools_[index_of(pool)].empty;
+}
+
+std::uint64_t ClusterTree::pick_slots(const PoolNeed& need, std::uint64_t free) const {
+    const Pool& pool = pools_[index_of(need.pool)];
+    if (!pool.inside || std::popcount(free) == need.slots) {
+        return pick_slots(free, need.slots, pool.model.slots);
+    }
+    const auto [entry, added] = pool.picked.try_emplace({free, need.slots}, 0);
+    if (added) {
+        std::vector<SlotId> ids;
+        for (std::uint64_t rest = free; rest != 0; rest &= rest - 1) {
+            ids.emplace_back(std::countr_zero(rest));
+        }
+        const auto chosen = choose_slots(*pool.inside, ids, need.slots);
+        MPITRAIN_ASSERT(chosen.has_value());  // the model has these slots
+        for (const SlotId slot : *chosen) {
+            entry->second |= std::uint64_t{1} << slot.value();
+        }
+    }
+    return entry->second;
 }
 
 std::uint64_t ClusterTree::pick_slots(std::uint64_t free, int count, int slots) {

@@ -1,6 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,14 +38,19 @@ class ClusterTree {
     ClusterTree(const ClusterSpec& cluster, int levels);
 
     // The pools that hold the shape when every node is up and empty, in cluster order; empty =
-    // never.
-    [[nodiscard]] std::vector<PoolNeed> needs(const GangShape& shape) const;
+    // never. `allowed`: by NodeId, the nodes that it may use; empty = all.
+    [[nodiscard]] std::vector<PoolNeed> needs(const GangShape& shape,
+                                              const std::vector<char>& allowed = {}) const;
     // The most slots that a gang of this shape could have on the empty cluster.
-    [[nodiscard]] int largest(const GangShape& shape) const;
+    [[nodiscard]] int largest(const GangShape& shape, const std::vector<char>& allowed = {}) const;
 
     // Where it fits in free slots: a node's part on the fullest node that holds it, of the leaf
     // with the fewest empty nodes; whole nodes as choose_leaves says. Nothing is held yet.
     [[nodiscard]] std::optional<Allocation> find(const PoolNeed& need) const;
+
+    // The same on the nodes that `allowed` says alone, open or not. O(nodes of the pool).
+    [[nodiscard]] std::optional<Allocation> find_among(
+        const PoolNeed& need, const std::function<bool(NodeId)>& allowed) const;
 
     // Whether a job of `level` could have `need`, were all above `level` preempted; and where: for
     // a part of a node at most `count_max` nodes, those with the most free slots first; for whole
@@ -67,8 +75,12 @@ class ClusterTree {
     [[nodiscard]] std::size_t node_count() const { return nodes_.size(); }
     [[nodiscard]] std::uint64_t free_mask(NodeId node) const { return at(node).free; }
     [[nodiscard]] int slots_of(NodeId node) const;
+    [[nodiscard]] int slots_of(const PoolNeed& need) const;  // on each node of its pool
     [[nodiscard]] int leaf_of(NodeId node) const { return at(node).leaf; }
     [[nodiscard]] int block_of(NodeId node) const;
+    [[nodiscard]] int block_of_leaf(int leaf) const {
+        return leaves_[static_cast<std::size_t>(leaf)].block;
+    }
     [[nodiscard]] int free_slots() const { return free_slots_; }  // of open nodes
     [[nodiscard]] int total_slots() const { return total_slots_; }
     [[nodiscard]] int empty_nodes(int pool) const;
@@ -77,6 +89,9 @@ class ClusterTree {
     // Which `count` of the free slots a job gets: those in the tightest aligned group of a power of
     // two, so that pairs, quads and halves of a node stay whole.
     static std::uint64_t pick_slots(std::uint64_t free, int count, int slots);
+    // The same of a node of this pool: by choose_slots where its model is known. What was answered
+    // is kept, so that after the first time it is one look.
+    [[nodiscard]] std::uint64_t pick_slots(const PoolNeed& need, std::uint64_t free) const;
 
   private:
     struct Node {
@@ -98,6 +113,8 @@ class ClusterTree {
     };
     struct Pool {
         NodeSpec model;
+        std::shared_ptr<const NodeTopology> inside;  // none: nobody knows
+        mutable std::map<std::pair<std::uint64_t, int>, std::uint64_t> picked;
         std::vector<int> leaves;         // ascending
         std::vector<int> block_nodes;    // sizes of its blocks
         int first = 0;                   // position of its first node
@@ -116,7 +133,11 @@ class ClusterTree {
     }
     void build_pools(const ClusterSpec& cluster);
     void build_indexes();
-    [[nodiscard]] bool holds_when_empty(const Pool& pool, const PoolNeed& need) const;
+    [[nodiscard]] std::vector<int> leaf_sizes(const Pool& pool,
+                                              const std::vector<char>& allowed) const;
+    [[nodiscard]] bool holds_when_empty(const Pool& pool,
+                                        const PoolNeed& need,
+                                        const std::vector<char>& allowed) const;
     [[nodiscard]] std::optional<NodeId> find_one(const Pool& pool, int slots) const;
     [[nodiscard]] Allocation take_empty(const Leaf& leaf, int count) const;
     [[nodiscard]] std::optional<Allocation> find_over_leaves(const Pool& pool,

@@ -13,6 +13,8 @@ namespace mpitrain::scheduler {
 
 std::string_view to_string(GangState state) {
     switch (state) {
+        case GangState::held:
+            return "held";
         case GangState::pending:
             return "pending";
         case GangState::claiming:
@@ -25,8 +27,11 @@ std::string_view to_string(GangState state) {
     return "?";
 }
 
-Result<Core> Core::create(const ClusterSpec& cluster, std::unique_ptr<Policy> policy) {
+Result<Core> Core::create(const ClusterSpec& cluster,
+                          std::unique_ptr<Policy> policy,
+                          const CoreOptions& options) {
     MPITRAIN_TRY_VOID(validate(cluster));
+    MPITRAIN_TRY_VOID(validate(options.accounts));
     if (policy->levels() < 1 || policy->levels() > Policy::levels_max) {
         return Error(ErrorCode::invalid_argument,
                      fmt::format("policy '{}' has {} levels, allowed are 1 to {}",
@@ -34,7 +39,7 @@ Result<Core> Core::create(const ClusterSpec& cluster, std::unique_ptr<Policy> po
                                  policy->levels(),
                                  Policy::levels_max));
     }
-    return Core(std::make_unique<State>(cluster, std::move(policy)));
+    return Core(std::make_unique<State>(cluster, std::move(policy), options));
 }
 
 Core::Core(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -45,14 +50,41 @@ Core::~Core() = default;
 Result<std::vector<Action>> Core::step(const Event& event) {
     return state_->step(event);
 }
+Core Core::copy() const {
+    return Core(std::make_unique<State>(*state_));
+}
 Result<Explanation> Core::explain(JobId job) const {
     return state_->explain(job);
+}
+Result<Nanoseconds> Core::earliest_start(JobId job) {
+    return state_->earliest_start(job);
+}
+Result<std::vector<Move>> Core::propose_moves(JobId job) const {
+    return state_->propose_moves(job);
+}
+Nanoseconds Core::now() const {
+    return state_->now();
+}
+Nanoseconds Core::wakes_at() const {
+    return state_->wakes_at();
+}
+std::vector<LiveAttempt> Core::live() const {
+    return state_->live();
+}
+Nanoseconds Core::expected_end(JobId job) const {
+    return state_->expected_end(job);
 }
 std::size_t Core::pending() const {
     return state_->pending();
 }
+std::size_t Core::held() const {
+    return state_->held();
+}
 std::size_t Core::running() const {
     return state_->running();
+}
+std::vector<AccountShare> Core::shares() const {
+    return state_->shares();
 }
 int Core::free_slots() const {
     return state_->free_slots();
@@ -61,20 +93,50 @@ std::uint64_t Core::digest() const {
     return state_->digest();
 }
 
-Core::State::State(const ClusterSpec& cluster, std::unique_ptr<Policy> policy)
+namespace {
+
+// By NodeId, for a shape that names nodes; empty = all.
+std::vector<char> allowed_nodes(const ClusterSpec& cluster, const GangShape& shape) {
+    if (shape.nodes.empty() && shape.not_nodes.empty()) {
+        return {};
+    }
+    const std::set<std::string_view> wanted(shape.nodes.begin(), shape.nodes.end());
+    const std::set<std::string_view> avoided(shape.not_nodes.begin(), shape.not_nodes.end());
+    std::vector<char> allowed;
+    allowed.reserve(cluster.nodes.size());
+    for (const NodeSpec& node : cluster.nodes) {
+        const bool named = wanted.empty() || wanted.contains(node.name);
+        allowed.push_back(named && !avoided.contains(node.name) ? 1 : 0);
+    }
+    return allowed;
+}
+
+}  // namespace
+
+Core::State::State(const ClusterSpec& cluster,
+                   std::unique_ptr<Policy> policy,
+                   const CoreOptions& options)
     : policy_(std::move(policy)),
-      tree_(cluster, policy_->levels()),
-      on_node_(cluster.nodes.size()) {}
+      cluster_(std::make_shared<const ClusterSpec>(cluster)),
+      preemption_cost_(std::max(options.preemption_cost, Nanoseconds(1))),
+      accounts_(options.accounts),
+      policy_levels_(policy_->levels()),
+      tree_(cluster, policy_levels_ * (accounts_.reclaims() ? 2 : 1)),
+      on_node_(cluster.nodes.size()),
+      down_(cluster.nodes.size(), 0),
+      set_apart_(cluster.nodes.size(), 0),
+      of_account_(accounts_.size()) {}
 
 Result<std::vector<Action>> Core::State::step(const Event& event) {
     MPITRAIN_TRY_VOID(check(event));
     now_ = event.now;
     actions_.clear();
     if (!std::holds_alternative<Submitted>(event.what)) {
-        promised_.reset();
+        drop_plans();
     }
     run_timers();
     std::visit([this](const auto& what) { apply(what); }, event.what);
+    settle_over();
     if (changed_) {
         changed_ = false;
         schedule();
@@ -83,78 +145,29 @@ Result<std::vector<Action>> Core::State::step(const Event& event) {
     return std::move(actions_);
 }
 
-Result<void> Core::State::check(const Event& event) const {
-    if (event.now < now_) {
-        return Error(ErrorCode::invalid_argument, "an event is older than the one before it");
-    }
-    const auto known = [this](JobId id) -> Result<void> {
-        if (!known_.contains(id)) {
-            return Error(ErrorCode::not_found, fmt::format("no job {}", id.value()));
-        }
-        return {};
-    };
-    if (const auto* submitted = std::get_if<Submitted>(&event.what)) {
-        const GangRequest& request = submitted->request;
-        if (known_.contains(request.job)) {
-            return Error(ErrorCode::invalid_argument,
-                         fmt::format("job {} is known already", request.job.value()));
-        }
-        if (request.shape.slots < 1 || request.shape.slice_nodes < 0 ||
-            request.estimate.value_or(Nanoseconds{}) < Nanoseconds{}) {
-            return Error(ErrorCode::invalid_argument,
-                         fmt::format(
-                             "job {} asks for {} slots", request.job.value(), request.shape.slots))
-                .mend("ask for at least one, and for no negative time or slice");
-        }
-        return {};
-    }
-    if (const auto* ended = std::get_if<Ended>(&event.what)) {
-        MPITRAIN_TRY_VOID(known(ended->job));
-        const Job& one = job(known_.at(ended->job));
-        const bool runs = one.state == GangState::running || one.state == GangState::stopping;
-        if (!runs || one.attempt != ended->attempt) {
-            return Error(
-                ErrorCode::not_found,
-                fmt::format("attempt {}#{} is not running", ended->job.value(), ended->attempt));
-        }
-        return {};
-    }
-    if (const auto* cancelled = std::get_if<Cancelled>(&event.what)) {
-        return known(cancelled->job);
-    }
-    const auto check_node = [this](NodeId node) -> Result<void> {
-        if (node.value() < 0 || static_cast<std::size_t>(node.value()) >= on_node_.size()) {
-            return Error(ErrorCode::not_found, fmt::format("no node {}", node.value()));
-        }
-        return {};
-    };
-    if (const auto* lost = std::get_if<NodeLost>(&event.what)) {
-        return check_node(lost->node);
-    }
-    if (const auto* drained = std::get_if<NodeDrained>(&event.what)) {
-        return check_node(drained->node);
-    }
-    if (const auto* up = std::get_if<NodeUp>(&event.what)) {
-        return check_node(up->node);
-    }
-    return {};
-}
-
 void Core::State::run_timers() {
     while (!timers_.empty() && timers_.top().at <= now_) {
         const Timer timer = timers_.top();
         timers_.pop();
-        if (job(timer.job).stamp == timer.stamp) {
+        if (job(timer.job).stamp != timer.stamp) {
+            continue;
+        }
+        if (job(timer.job).state == GangState::held) {
+            drop_hold(timer.job, hold_begin);
+        } else {
             restand(timer.job);
         }
     }
+    run_windows();
+    changed_ = changed_ || settle_at_ <= now_;
 }
 
 void Core::State::tell_wake() {
     while (!timers_.empty() && job(timers_.top().job).stamp != timers_.top().stamp) {
         timers_.pop();
     }
-    const Nanoseconds next = timers_.empty() ? never : timers_.top().at;
+    const Nanoseconds timer = timers_.empty() ? never : timers_.top().at;
+    const Nanoseconds next = std::min({timer, next_window(), settle_at_});
     if (next != told_wake_) {
         told_wake_ = next;
         actions_.emplace_back(WakeAt{next});
@@ -163,41 +176,48 @@ void Core::State::tell_wake() {
 
 void Core::State::apply(const Submitted& event) {
     const int number = class_of(event.request.shape);
-    if (classes_[static_cast<std::size_t>(number)].needs.empty()) {
-        const int largest = tree_.largest(event.request.shape);
-        actions_.emplace_back(Rejected{
-            event.request.job,
-            Error(ErrorCode::unsatisfiable,
-                  fmt::format("no place here can ever hold {} slots of this shape",
-                              event.request.shape.slots))
-                .mend(largest > 0 ? fmt::format("the largest gang that fits has {}", largest)
-                                  : "no node is of the type that was asked for")});
+    const ShapeClass& shape = classes_[static_cast<std::size_t>(number)];
+    const int account = accounts_.find(event.request.account);
+    if (shape.needs.empty()) {
+        reject(event.request, shape);
         return;
     }
     const JobIndex index = admit(event.request);
-    job(index).shape_class = number;
+    job(index).queue = queue_of(number, account);
+    accounts_.count_jobs(account, 1);
+    hold_back(index);
+    if (job(index).holds != 0) {
+        job(index).state = GangState::held;
+        ++held_count_;
+        return;
+    }
     restand(index);
     enqueue(index);
     newest_ = index;
 }
 
+void Core::State::reject(const GangRequest& request, const ShapeClass& shape) {
+    const int largest = tree_.largest(shape.shape, shape.allowed);
+    actions_.emplace_back(Rejected{
+        request.job,
+        Error(
+            ErrorCode::unsatisfiable,
+            fmt::format("no place here can ever hold {} slots of this shape", request.shape.slots))
+            .mend(largest > 0 ? fmt::format("the largest gang that fits has {}", largest)
+                              : "no node is of the type, or the name, that was asked for")});
+}
+
 void Core::State::apply(const Ended& event) {
     const JobIndex index = known_.at(event.job);
     Job& one = job(index);
-    const int level =
-        one.state == GangState::stopping && one.claimant != nobody ? pinned_level : level_of(one);
-    tree_.release(one.held, level);
-    for (const NodeSlots& piece : one.held) {
-        std::erase(on_node_[static_cast<std::size_t>(piece.node.value())], index);
-    }
-    one.held.clear();
-    ends_.erase({expected_end(one), index});
-    one.attained += now_ - one.started;
     const JobIndex claimant = std::exchange(one.claimant, nobody);
+    ends_.erase({expected_end(one), index});
+    leave(index);
+    one.attained += now_ - one.started;
     if (event.requeue && !one.over) {
         requeue(index);
     } else {
-        forget(index);
+        forget(index, event.succeeded && !one.over);
     }
     if (claimant != nobody) {
         victim_gone(claimant);
@@ -205,13 +225,29 @@ void Core::State::apply(const Ended& event) {
     changed_ = true;
 }
 
+// Gives back what it holds.
+void Core::State::leave(JobIndex index) {
+    Job& one = job(index);
+    touch(one.held);
+    tree_.release(one.held, held_level(one));
+    for (const NodeSlots& piece : one.held) {
+        std::erase(on_node_[static_cast<std::size_t>(piece.node.value())], index);
+    }
+    one.held.clear();
+    discharge(index);
+}
+
 void Core::State::apply(const Cancelled& event) {
     const JobIndex index = known_.at(event.job);
     Job& one = job(index);
     switch (one.state) {
+        case GangState::held:
+            --held_count_;
+            forget(index, false);
+            return;
         case GangState::pending:
             dequeue(index);
-            forget(index);
+            forget(index, false);
             changed_ = true;  // it may have been the one that others waited behind
             return;
         case GangState::claiming:  // its slots are its victims' until they are gone
@@ -225,8 +261,14 @@ void Core::State::apply(const Cancelled& event) {
     }
 }
 
+void Core::State::apply(const NodeDrained& event) {
+    down_[static_cast<std::size_t>(event.node.value())] = 1;
+    refresh(event.node);
+}
+
 void Core::State::apply(const NodeLost& event) {
-    tree_.close(event.node);
+    down_[static_cast<std::size_t>(event.node.value())] = 1;
+    refresh(event.node);
     const auto here = on_node_[static_cast<std::size_t>(event.node.value())];
     for (const JobIndex index : here) {
         if (job(index).state == GangState::running) {
@@ -237,8 +279,8 @@ void Core::State::apply(const NodeLost& event) {
 }
 
 void Core::State::apply(const NodeUp& event) {
-    tree_.open(event.node);
-    changed_ = true;
+    down_[static_cast<std::size_t>(event.node.value())] = 0;
+    refresh(event.node);
 }
 
 // The last victim of a claim is gone: the gang starts, unless it was given up or lost a node.
@@ -247,20 +289,16 @@ void Core::State::victim_gone(JobIndex index) {
     if (--one.waits_for > 0) {
         return;
     }
-    const bool whole = std::all_of(one.held.begin(), one.held.end(), [this](const auto& piece) {
-        return tree_.is_open(piece.node);
+    const bool whole = std::all_of(one.held.begin(), one.held.end(), [&](const auto& piece) {
+        return may_use(one, piece.node);
     });
     if (whole && !one.over) {
         run(index);
         return;
     }
-    tree_.release(one.held, held_level(one));
-    for (const NodeSlots& piece : one.held) {
-        std::erase(on_node_[static_cast<std::size_t>(piece.node.value())], index);
-    }
-    one.held.clear();
+    leave(index);
     if (one.over) {
-        forget(index);
+        forget(index, false);
     } else {
         requeue(index);
     }
@@ -290,14 +328,26 @@ int Core::State::class_of(const GangShape& shape) {
     const auto [entry, added] =
         class_numbers_.emplace(shape, static_cast<int>(class_numbers_.size()));
     if (added) {
-        classes_.push_back({shape, tree_.needs(shape), {}});
+        ShapeClass made{.shape = shape, .needs = {}, .allowed = allowed_nodes(*cluster_, shape)};
+        made.needs = tree_.needs(shape, made.allowed);
+        made.slots = made.needs.empty() ? 0 : made.needs.front().nodes * made.needs.front().slots;
+        classes_.push_back(std::move(made));
+    }
+    return entry->second;
+}
+
+int Core::State::queue_of(int shape_class, int account) {
+    const auto [entry, added] = queue_numbers_.emplace(std::pair(shape_class, account),
+                                                       static_cast<int>(queue_numbers_.size()));
+    if (added) {
+        queues_.push_back({shape_class, account, {}});
     }
     return entry->second;
 }
 
 JobView Core::State::view(const Job& one) const {
     const bool running = one.state == GangState::running;
-    const auto& needs = classes_[static_cast<std::size_t>(one.shape_class)].needs;
+    const auto& needs = class_of(one).needs;
     return {.request = one.request,
             .nodes = needs.front().nodes,
             .submitted = one.submitted,
@@ -332,26 +382,41 @@ void Core::State::restand(JobIndex index) {
 }
 
 void Core::State::enqueue(JobIndex index) {
-    classes_[static_cast<std::size_t>(job(index).shape_class)].pending.insert(key(index));
+    queues_[static_cast<std::size_t>(job(index).queue)].pending.insert(key(index));
     job(index).queued = true;
     ++pending_count_;
     changed_ = true;
 }
 
 void Core::State::dequeue(JobIndex index) {
-    classes_[static_cast<std::size_t>(job(index).shape_class)].pending.erase(key(index));
+    queues_[static_cast<std::size_t>(job(index).queue)].pending.erase(key(index));
     job(index).queued = false;
     --pending_count_;
 }
 
 void Core::State::requeue(JobIndex index) {
+    if (job(index).holds != 0) {
+        job(index).state = GangState::held;
+        ++held_count_;
+        return;
+    }
     job(index).state = GangState::pending;
     restand(index);
     enqueue(index);
 }
 
-void Core::State::forget(JobIndex index) {
+void Core::State::forget(JobIndex index, bool succeeded) {
     Job& one = job(index);
+    accounts_.count_jobs(account_of(one), -1);
+    leave_array(one, index);
+    if (const auto waiting = waiting_.find(index); waiting != waiting_.end()) {
+        over_.push_back({.who = index,
+                         .waiting = std::move(waiting->second),
+                         .job = one.request.job,
+                         .succeeded = succeeded,
+                         .gone = true});
+        waiting_.erase(waiting);
+    }
     known_.erase(one.request.job);
     ++one.stamp;
     unused_.push_back(index);
@@ -362,6 +427,7 @@ void Core::State::stop(JobIndex index, StopReason reason) {
     tree_.relevel(one.held, held_level(one), pinned_level);
     one.state = GangState::stopping;
     ++one.stamp;  // its standing matters no more
+    touch(one.held);
     actions_.emplace_back(Stop{one.request.job, one.attempt, reason});
 }
 
@@ -371,7 +437,7 @@ Core::State::QueueKey Core::State::key(JobIndex index) const {
 }
 
 int Core::State::level_of(const Job& one) const {
-    return one.request.preemptible ? one.standing.level : pinned_level;
+    return one.request.preemptible ? one.tier * policy_levels_ + one.standing.level : pinned_level;
 }
 
 // Only what runs can be preempted: what stops, or waits for its victims, is out of reach.
@@ -387,47 +453,25 @@ Nanoseconds Core::State::expected_end(const Job& one) const {
     return std::max(one.started + *one.request.estimate - one.attained, one.started);
 }
 
-Result<Explanation> Core::State::explain(JobId id) const {
+std::vector<LiveAttempt> Core::State::live() const {
+    std::vector<LiveAttempt> found;
+    for (const auto& [id, index] : known_) {
+        const Job& one = job(index);
+        if (one.state == GangState::running) {
+            found.push_back({id, one.attempt, std::max(expected_end(one), now_), false});
+        } else if (one.state == GangState::stopping) {
+            found.push_back({id, one.attempt, now_, !one.over});
+        }
+    }
+    std::sort(found.begin(), found.end(), [](const LiveAttempt& a, const LiveAttempt& b) {
+        return a.job < b.job;
+    });
+    return found;
+}
+
+Nanoseconds Core::State::expected_end(JobId id) const {
     const auto found = known_.find(id);
-    if (found == known_.end()) {
-        return Error(ErrorCode::not_found, fmt::format("no job {}", id.value()));
-    }
-    const Job& one = job(found->second);
-    const ShapeClass& shape = classes_[static_cast<std::size_t>(one.shape_class)];
-    Explanation why{.state = one.state,
-                    .level = one.standing.level,
-                    .wanted_slots = one.request.shape.slots,
-                    .free_slots = tree_.free_slots(),
-                    .text = {}};
-    if (one.state == GangState::claiming) {
-        why.text = fmt::format("starts when {} preempted jobs have stopped", one.waits_for);
-        return why;
-    }
-    if (one.state != GangState::pending) {
-        return why;
-    }
-    int empty = 0;
-    int wanted_nodes = std::numeric_limits<int>::max();
-    for (const PoolNeed& need : shape.needs) {
-        empty = std::max(empty, tree_.empty_nodes(need.pool));
-        wanted_nodes = std::min(wanted_nodes, need.nodes);
-    }
-    if (why.free_slots < why.wanted_slots) {
-        why.text =
-            fmt::format("needs {} slots, {} are free and nobody of a worse level holds enough",
-                        why.wanted_slots,
-                        why.free_slots);
-    } else if (wanted_nodes > 1 && empty < wanted_nodes) {
-        why.short_nodes = wanted_nodes - empty;
-        why.text = fmt::format("needs {} whole nodes, {} are empty", wanted_nodes, empty);
-    } else if (wanted_nodes > 1) {
-        why.text = fmt::format("enough nodes are empty, but not within one {}",
-                               to_string(one.request.shape.within));
-    } else {
-        why.text = fmt::format(
-            "{} slots are free, but no node has {} of them", why.free_slots, why.wanted_slots);
-    }
-    return why;
+    return found == known_.end() ? never : expected_end(job(found->second));
 }
 
 std::uint64_t Core::State::digest() const {
@@ -447,6 +491,7 @@ std::uint64_t Core::State::digest() const {
         add(one.attempt);
         add(one.attained.count());
         add(one.standing.level);
+        add(one.holds * 4 + one.tier * 2 + (one.borrowed ? 1 : 0));
         for (const NodeSlots& piece : one.held) {
             add(piece.node.value());
             add(static_cast<std::int64_t>(piece.slots));

@@ -23,13 +23,7 @@ void Core::State::schedule_easy() {
     newest_ = nobody;
     promised_.reset();
     while (pending_count_ > 0) {
-        std::optional<QueueKey> first;
-        for (const ShapeClass& shape : classes_) {
-            if (!shape.pending.empty() && (!first || *shape.pending.begin() < *first)) {
-                first = *shape.pending.begin();
-            }
-        }
-        const JobIndex head = first ? std::get<3>(*first) : nobody;
+        const JobIndex head = first_of_all();
         if (head == nobody) {
             return;
         }
@@ -41,11 +35,26 @@ void Core::State::schedule_easy() {
     }
 }
 
+// Of those whose account lets them.
+Core::State::JobIndex Core::State::first_of_all() const {
+    std::optional<HeadKey> first;
+    for (const Queue& queue : queues_) {
+        if (queue.pending.empty() || !within_limit(queue)) {
+            continue;
+        }
+        const HeadKey key = head_key(queue, *queue.pending.begin());
+        first = first ? std::min(*first, key) : key;
+    }
+    return first ? std::get<4>(*first) : nobody;
+}
+
 bool Core::State::fits_now(JobIndex index) const {
-    const auto& needs = classes_[static_cast<std::size_t>(job(index).shape_class)].needs;
-    return std::any_of(needs.begin(), needs.end(), [this](const PoolNeed& need) {
-        return tree_.find(need).has_value();
-    });
+    const Job& one = job(index);
+    const auto& needs = class_of(one).needs;
+    return within_limit(queues_[static_cast<std::size_t>(one.queue)]) &&
+           std::any_of(needs.begin(), needs.end(), [&](const PoolNeed& need) {
+               return find_for(one, need).has_value();
+           });
 }
 
 // Without a promised moment nobody can be in its way.
@@ -56,8 +65,8 @@ bool Core::State::ends_before(const Job& one, const Promise& promise) const {
 
 Core::State::Promise Core::State::promise_to(JobIndex head) const {
     Promise best;
-    for (const PoolNeed& need : classes_[static_cast<std::size_t>(job(head).shape_class)].needs) {
-        auto promise = promise_in(need);
+    for (const PoolNeed& need : class_of(job(head)).needs) {
+        auto promise = promise_in(job(head), need);
         if (promise && promise->at < best.at) {
             best = *std::move(promise);
         }
@@ -66,7 +75,8 @@ Core::State::Promise Core::State::promise_to(JobIndex head) const {
 }
 
 // Replays the expected ends on a copy of the free counts until the gang fits.
-std::optional<Core::State::Promise> Core::State::promise_in(const PoolNeed& need) const {
+std::optional<Core::State::Promise> Core::State::promise_in(const Job& one,
+                                                            const PoolNeed& need) const {
     const std::size_t nodes = on_node_.size();
     std::vector<int> room(nodes, 0);
     std::vector<char> ours(nodes, 0);
@@ -79,7 +89,7 @@ std::optional<Core::State::Promise> Core::State::promise_in(const PoolNeed& need
     };
     for (std::size_t i = 0; i < nodes; ++i) {
         const NodeId node(static_cast<int>(i));
-        ours[i] = tree_.in_pool(node, need.pool) && tree_.is_open(node) ? 1 : 0;
+        ours[i] = tree_.in_pool(node, need.pool) && may_use(one, node) ? 1 : 0;
         room[i] = ours[i] != 0 ? std::popcount(tree_.free_mask(node)) : 0;
         if (ours[i] != 0 && room[i] >= slots) {
             ++full[domain(node)];
@@ -140,35 +150,41 @@ void Core::State::keep(Promise& promise) {
 void Core::State::backfill(JobIndex head, Promise& promise) {
     struct Cursor {
         std::set<QueueKey>::iterator at;
-        ShapeClass* shape;
+        Queue* queue;
+        HeadKey key;
         bool long_ones = true;   // may one that ends after the promise still fit?
         bool short_ones = true;  // and one that ends before?
     };
     std::vector<Cursor> cursors;
-    for (ShapeClass& shape : classes_) {
-        const bool fits = !shape.pending.empty() && fits_now(std::get<3>(*shape.pending.begin()));
-        if (fits) {
-            cursors.push_back({shape.pending.begin(), &shape});
+    for (Queue& queue : queues_) {
+        // With windows coming, others may fit where the first may not.
+        if (!queue.pending.empty() &&
+            (!windows_.empty() || fits_now(std::get<3>(*queue.pending.begin())))) {
+            const auto first = queue.pending.begin();
+            cursors.push_back({first, &queue, head_key(queue, *first)});
         }
     }
     keep(promise);
     while (!cursors.empty()) {
         const auto first =
             std::min_element(cursors.begin(), cursors.end(), [](const Cursor& a, const Cursor& b) {
-                return *a.at < *b.at;
+                return a.key < b.key;
             });
         const JobIndex index = std::get<3>(*first->at);
         ++first->at;
         const bool in_time = ends_before(job(index), promise);
         if (index != head && (in_time ? first->short_ones : first->long_ones)) {
-            const bool started = try_start_within(index, promise, in_time);
-            if (!started) {
+            const bool started =
+                within_limit(*first->queue) && try_start_within(index, promise, in_time);
+            if (!started && windows_.empty()) {
                 first->long_ones = false;
                 first->short_ones = first->short_ones && !in_time;
             }
         }
-        if (first->at == first->shape->pending.end() || !first->short_ones) {
+        if (first->at == first->queue->pending.end() || !first->short_ones) {
             cursors.erase(first);
+        } else {
+            first->key = head_key(*first->queue, *first->at);
         }
     }
     tree_.release(promise.kept, pinned_level);
@@ -184,9 +200,9 @@ void Core::State::use_up_spare(Promise& promise, const Allocation& taken) {
 }
 
 bool Core::State::try_start_within(JobIndex index, Promise& promise, bool may_use_kept) {
-    const auto& needs = classes_[static_cast<std::size_t>(job(index).shape_class)].needs;
+    const auto& needs = class_of(job(index)).needs;
     for (const PoolNeed& need : needs) {
-        if (auto where = tree_.find(need)) {
+        if (auto where = find_for(job(index), need)) {
             if (!may_use_kept) {  // it is still there at the promised moment
                 use_up_spare(promise, *where);
             }
@@ -201,7 +217,7 @@ bool Core::State::try_start_within(JobIndex index, Promise& promise, bool may_us
     promise.kept.clear();
     bool started = false;
     for (const PoolNeed& need : needs) {
-        if (auto where = tree_.find(need)) {
+        if (auto where = find_for(job(index), need)) {
             start(index, *std::move(where));
             started = true;
             break;

@@ -18,15 +18,26 @@ constexpr std::size_t nodes_weighed_max = 64;
 
 // A job may preempt all of a worse level. Among the ways to make room, the one that stops the
 // fewest slots is taken: stopping a large job for a small one leaves the rest of its slots idle.
+// With accounts, what is beyond somebody's due goes before all that is not.
 std::optional<Core::State::Plan> Core::State::plan_preemption(JobIndex index) const {
+    const int level = asked_level(job(index));
+    if (level < policy_levels_ - 1 && accounts_.reclaims()) {
+        if (auto plan = plan_preemption(index, policy_levels_ - 1)) {
+            return plan;
+        }
+    }
+    return plan_preemption(index, level);
+}
+
+std::optional<Core::State::Plan> Core::State::plan_preemption(JobIndex index, int level) const {
     const Job& one = job(index);
     std::optional<Plan> best;
-    for (const PoolNeed& need : classes_[static_cast<std::size_t>(one.shape_class)].needs) {
-        const int level = one.standing.level;
+    for (const PoolNeed& need : class_of(one).needs) {
         if (!tree_.can_reach(need, level)) {
             continue;
         }
-        auto plan = need.nodes == 1 ? plan_one_node(need, level) : plan_whole_nodes(need, level);
+        auto plan =
+            need.nodes == 1 ? plan_one_node(one, need, level) : plan_whole_nodes(one, need, level);
         if (plan && (!best || plan->cost < best->cost)) {
             best = std::move(plan);
         }
@@ -34,9 +45,26 @@ std::optional<Core::State::Plan> Core::State::plan_preemption(JobIndex index) co
     return best;
 }
 
-// What a preemption costs: the slots that stop. A gang's weigh everywhere it runs.
+// The nodes on which a job could have its part, were all above `level` preempted.
+std::vector<NodeId> Core::State::reachable(const Job& one, const PoolNeed& need, int level) const {
+    if (need.nodes == 1 && !is_restricted(one)) {
+        return tree_.reachable_one(need, level, nodes_weighed_max);
+    }
+    auto found = tree_.reachable_nodes(need, level);
+    if (is_restricted(one)) {
+        std::erase_if(found, [&](NodeId node) { return !may_use(one, node); });
+    }
+    return found;
+}
+
+// What a preemption costs: the slots that stop, times the run time they lose, in units of what it
+// costs to stop and start. A gang's weigh everywhere it runs.
 double Core::State::cost(JobIndex victim) const {
-    return slot_count(job(victim).held);
+    const Job& one = job(victim);
+    const Nanoseconds lost = std::min(now_ - one.durable, one.request.checkpoint_every);
+    const double runs =
+        1 + static_cast<double>(lost.count()) / static_cast<double>(preemption_cost_.count());
+    return slot_count(one.held) * runs;
 }
 
 // Whom a job at `level` may preempt on a node, the worst level first, then the shortest in its run.
@@ -103,9 +131,11 @@ std::vector<Core::State::JobIndex> Core::State::victims_for(NodeId node,
     return single != nobody && cost(single) < sum ? std::vector{single} : several;
 }
 
-std::optional<Core::State::Plan> Core::State::plan_one_node(const PoolNeed& need, int level) const {
+std::optional<Core::State::Plan> Core::State::plan_one_node(const Job& one,
+                                                            const PoolNeed& need,
+                                                            int level) const {
     std::optional<Plan> best;
-    for (const NodeId node : tree_.reachable_one(need, level, nodes_weighed_max)) {
+    for (const NodeId node : reachable(one, need, level)) {
         auto victims = victims_for(node, need.slots, level);
         double sum = 0;
         std::uint64_t open = tree_.free_mask(node);
@@ -114,15 +144,14 @@ std::optional<Core::State::Plan> Core::State::plan_one_node(const PoolNeed& need
             open |= slots_on(job(victim).held, node);
         }
         if (!best || sum < best->cost) {
-            best = Plan{{{node, ClusterTree::pick_slots(open, need.slots, tree_.slots_of(node))}},
-                        std::move(victims),
-                        sum};
+            best = Plan{{{node, tree_.pick_slots(need, open)}}, std::move(victims), sum};
         }
     }
     return best;
 }
 
-std::optional<Core::State::Plan> Core::State::plan_whole_nodes(const PoolNeed& need,
+std::optional<Core::State::Plan> Core::State::plan_whole_nodes(const Job& one,
+                                                               const PoolNeed& need,
                                                                int level) const {
     struct Candidate {
         double cost;
@@ -132,7 +161,7 @@ std::optional<Core::State::Plan> Core::State::plan_whole_nodes(const PoolNeed& n
         }
     };
     std::map<int, std::vector<Candidate>> by_leaf;
-    for (const NodeId node : tree_.reachable_nodes(need, level)) {
+    for (const NodeId node : reachable(one, need, level)) {
         double sum = 0;
         for (const JobIndex victim : victims_on(node, level)) {
             sum += cost(victim);
@@ -195,6 +224,7 @@ void Core::State::claim(JobIndex index, Plan plan) {
     job(index).state = GangState::claiming;
     for (const JobIndex victim : plan.victims) {
         Job& one = job(victim);
+        touch(one.held);
         tree_.release(one.held, level_of(one));
         for (const NodeSlots& piece : one.held) {
             std::erase(on_node_[static_cast<std::size_t>(piece.node.value())], victim);

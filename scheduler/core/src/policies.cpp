@@ -14,8 +14,11 @@ struct Entry {
 
 constexpr Entry entries[] = {
     {"default", [] { return service_policy({}); }},
+    {"fair-share", fair_share_policy},
+    {"priority", priority_policy},
     {"fifo", fifo_policy},
     {"easy", easy_policy},
+    {"conservative", conservative_policy},
     {"first-fit", first_fit_policy},
     {"sjf-oracle", shortest_oracle_policy},
     {"srsf-oracle", remaining_oracle_policy},

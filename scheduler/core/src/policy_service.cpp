@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "mpitrain/scheduler/policy.hpp"
 
@@ -39,19 +40,22 @@ Nanoseconds later(Nanoseconds now, Nanoseconds after) {
 
 class ServicePolicy final : public Policy {
   public:
-    explicit ServicePolicy(const ServiceOptions& options) : options_(options) {
+    ServicePolicy(std::string name, const ServiceOptions& options)
+        : name_(std::move(name)), options_(options) {
         double threshold = seconds(options.first);
         for (int step = 0; step + 1 < options.steps; ++step) {
             thresholds_.push_back(threshold);
             threshold *= options.ratio;
         }
     }
-    [[nodiscard]] std::string_view name() const override { return "default"; }
+    [[nodiscard]] std::string_view name() const override { return name_; }
     [[nodiscard]] int levels() const override { return first_step + options_.steps; }
 
     [[nodiscard]] Standing standing(const JobView& job, Nanoseconds now) const override {
-        return job.nodes > 1 && job.delay(now) >= options_.patience ? overdue_gang(job, now)
-                                                                    : ordinary(job, now);
+        const Standing standing = job.nodes > 1 && job.delay(now) >= options_.patience
+                                      ? overdue_gang(job, now)
+                                      : ordinary(job, now);
+        return with_deadline(job, now, standing);
     }
 
   private:
@@ -95,6 +99,32 @@ class ServicePolicy final : public Policy {
         return standing;
     }
 
+    // One that would miss its deadline if it waited any longer goes with those that are overdue, as
+    // long as it can still meet it.
+    [[nodiscard]] Standing with_deadline(const JobView& job,
+                                         Nanoseconds now,
+                                         Standing standing) const {
+        const auto& [deadline, estimate] = std::tie(job.request.deadline, job.request.estimate);
+        if (!deadline || !estimate) {
+            return standing;
+        }
+        const Nanoseconds left = std::max(*estimate - job.attained, Nanoseconds{});
+        const Nanoseconds latest = *deadline - left;
+        const Nanoseconds urgent = latest - left / 10 - options_.deadline_slack;
+        if (now > latest && !job.running) {
+            return standing;
+        }
+        if (now < urgent) {
+            standing.changes_at = std::min(standing.changes_at, urgent);
+        } else if (standing.level > overdue_others) {
+            standing = {.level = overdue_others,
+                        .marked = standing.marked,
+                        .changes_at = later(latest, Nanoseconds(1))};
+        }
+        return standing;
+    }
+
+    std::string name_;
     ServiceOptions options_;
     std::vector<double> thresholds_;
 };
@@ -121,7 +151,11 @@ class LasPolicy final : public Policy {
 }  // namespace
 
 std::unique_ptr<Policy> service_policy(const ServiceOptions& options) {
-    return std::make_unique<ServicePolicy>(options);
+    return std::make_unique<ServicePolicy>("default", options);
+}
+
+std::unique_ptr<Policy> fair_share_policy() {
+    return std::make_unique<ServicePolicy>("fair-share", ServiceOptions{.steps = 1});
 }
 
 std::unique_ptr<Policy> las_policy(std::string name, std::vector<double> thresholds_gpu_hours) {

@@ -6,6 +6,10 @@
 #include <map>
 #include <optional>
 #include <random>
+#include <set>
+
+#include "nodes.hpp"
+#include "steps.hpp"
 
 namespace mpitrain::scheduler {
 namespace {
@@ -13,31 +17,6 @@ namespace {
 using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
-
-GangRequest gang(int job, int slots) {
-    return {.job = JobId(job), .shape = {.slots = slots}};
-}
-
-Core make(const UniformCluster& cluster, std::string_view policy) {
-    return *Core::create(uniform_cluster(cluster), *make_policy(policy));
-}
-
-template <typename Kind>
-std::vector<Kind> only(const std::vector<Action>& actions) {
-    std::vector<Kind> found;
-    for (const Action& action : actions) {
-        if (const auto* one = std::get_if<Kind>(&action)) {
-            found.push_back(*one);
-        }
-    }
-    return found;
-}
-
-std::vector<Action> say(Core& core, Nanoseconds now, decltype(Event::what) what) {
-    auto actions = core.step({now, std::move(what)});
-    EXPECT_TRUE(actions) << actions.error().text();
-    return actions.value_or(std::vector<Action>{});
-}
 
 TEST(Core, StartsAGangAsAWholeOrNotAtAll) {
     Core core = make({.nodes = 2}, "fifo");
@@ -126,6 +105,16 @@ TEST(Core, RestartsTheJobsOfALostNodeElsewhere) {
     EXPECT_NE(again[0].where.at(0).node, node);
 }
 
+// What a stopped gang leaves can be had again by those of a better level, as before.
+TEST(Core, PreemptsAgainWhatAStoppedGangHeld) {
+    Core core = make({.nodes = 2}, "default");
+    say(core, seconds(0), Submitted{gang(1, 16)});
+    say(core, hours(2), Cancelled{JobId(1)});
+    say(core, hours(2), Ended{JobId(1)});
+    say(core, hours(2), Submitted{gang(2, 16)});
+    EXPECT_EQ(only<Stop>(say(core, hours(9), Submitted{gang(3, 16)})).size(), 1U);
+}
+
 TEST(Core, DrainedNodeFinishesWhatItHasAndTakesNoMore) {
     Core core = make({.nodes = 1}, "fifo");
     say(core, seconds(0), Submitted{gang(1, 4)});
@@ -133,6 +122,34 @@ TEST(Core, DrainedNodeFinishesWhatItHasAndTakesNoMore) {
     EXPECT_TRUE(only<Start>(say(core, seconds(2), Submitted{gang(2, 4)})).empty());
     say(core, seconds(3), Ended{JobId(1)});
     EXPECT_EQ(only<Start>(say(core, seconds(4), NodeUp{NodeId(0)})).size(), 1U);
+}
+
+// A node whose links are known gives a pair that is linked, whatever their numbers are.
+TEST(Core, ChoosesSlotsByTheLinksOfTheModel) {
+    ClusterSpec cluster = uniform_cluster({.nodes = 1});
+    cluster.nodes[0].model = "cube";
+    EXPECT_FALSE(Core::create(cluster, *make_policy("fifo")));
+    cluster.models["cube"] = test::cube_mesh();
+    Core core = *Core::create(cluster, *make_policy("fifo"));
+    const auto first = only<Start>(say(core, seconds(0), Submitted{gang(1, 2)}));
+    const auto second = only<Start>(say(core, seconds(0), Submitted{gang(2, 2)}));
+    const std::set<std::uint64_t> doubles = {0b1001, 0b0110, 0b10010000, 0b01100000};
+    EXPECT_TRUE(doubles.contains(first.at(0).where.at(0).slots));
+    EXPECT_TRUE(doubles.contains(second.at(0).where.at(0).slots));
+}
+
+// A gang of several nodes has the same slots on each, in cluster order, which is rank order.
+TEST(Core, GivesAGangTheSameSlotsOnEveryNodeInOrder) {
+    Core core = make({.nodes = 12, .nodes_per_leaf = 3, .leaves_per_block = 2}, "fifo");
+    say(core, seconds(0), Submitted{gang(1, 3)});
+    const auto started = only<Start>(say(core, seconds(0), Submitted{gang(2, 40)}));
+    ASSERT_EQ(started.size(), 1U);
+    int before = -1;
+    for (const NodeSlots& piece : started[0].where) {
+        EXPECT_EQ(piece.slots, 0xffU);
+        EXPECT_GT(piece.node.value(), before);
+        before = piece.node.value();
+    }
 }
 
 GangRequest estimated(int job, int slots, Nanoseconds estimate) {
@@ -174,21 +191,6 @@ TEST(ServicePolicy, PreemptsWhoHasHadMore) {
     say(core, seconds(0), Submitted{gang(1, 8)});
     EXPECT_TRUE(only<Stop>(say(core, seconds(10), Submitted{gang(2, 8)})).empty());
     EXPECT_EQ(only<Stop>(say(core, hours(1), Tick{})).size(), 1U);
-}
-
-// A host whose jobs stop at once: ends every attempt that is told to, and returns what started.
-std::vector<Start> settle(Core& core, Nanoseconds now, decltype(Event::what) what) {
-    std::vector<Start> started;
-    std::vector<Action> actions = say(core, now, std::move(what));
-    for (std::size_t i = 0; i < actions.size(); ++i) {
-        if (const auto* start = std::get_if<Start>(&actions[i])) {
-            started.push_back(*start);
-        } else if (const auto* stop = std::get_if<Stop>(&actions[i])) {
-            const auto more = say(core, now, Ended{stop->job, stop->attempt, true});
-            actions.insert(actions.end(), more.begin(), more.end());
-        }
-    }
-    return started;
 }
 
 TEST(ServicePolicy, NobodyWaitsForEver) {

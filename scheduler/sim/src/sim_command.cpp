@@ -7,7 +7,7 @@
 #include "mpitrain/base/number.hpp"
 #include "mpitrain/sim/cluster_file.hpp"
 #include "mpitrain/sim/report.hpp"
-#include "text_input.hpp"
+#include "mpitrain/sim/text_input.hpp"
 
 namespace mpitrain::sim {
 namespace {

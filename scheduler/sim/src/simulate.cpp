@@ -48,7 +48,7 @@ Estimates resolve(Estimates asked, const Policy& policy, const Trace& trace) {
     if (trace.has_estimates) {
         return Estimates::column;
     }
-    return policy.backfill() == Backfill::easy ? Estimates::exact : Estimates::none;
+    return policy.plans() ? Estimates::exact : Estimates::none;
 }
 
 // One run: the world around the core.

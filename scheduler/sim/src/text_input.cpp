@@ -1,4 +1,4 @@
-#include "text_input.hpp"
+#include "mpitrain/sim/text_input.hpp"
 
 #include <fmt/format.h>
 #include <zlib.h>

@@ -138,7 +138,7 @@ std::vector<std::string_view> told_no_durations() {
     std::vector<std::string_view> names;
     for (const auto& name : scheduler::policy_names()) {
         const auto policy = *make_policy(name);
-        if (!policy->is_oracle() && policy->backfill() != scheduler::Backfill::easy) {
+        if (!policy->is_oracle() && !policy->plans()) {
             names.push_back(name);
         }
     }

@@ -39,9 +39,10 @@ struct JobView {
 
 // What happens behind a job that must wait.
 enum class Backfill : std::uint8_t {
-    none,  // nobody passes it
-    any,   // whoever fits starts
-    easy,  // whoever fits and does not delay the first job that waits, by what is estimated
+    none,          // nobody passes it
+    any,           // whoever fits starts
+    easy,          // whoever fits and does not delay the first job that waits, by what is estimated
+    conservative,  // nor any of the first 64
 };
 
 // Who goes first. A value without state: equal questions get equal answers. The core asks when a
@@ -53,6 +54,10 @@ class Policy {
     // More than one level makes the policy preempt. At most levels_max.
     [[nodiscard]] virtual int levels() const { return 1; }
     [[nodiscard]] virtual Backfill backfill() const { return Backfill::any; }
+    // Whether it plans by estimates, so that without any it is not what its name says.
+    [[nodiscard]] bool plans() const {
+        return backfill() == Backfill::easy || backfill() == Backfill::conservative;
+    }
     [[nodiscard]] virtual Standing standing(const JobView& job, Nanoseconds now) const = 0;
     // Whether the simulator must tell it the true duration as the estimate.
     [[nodiscard]] virtual bool is_oracle() const { return false; }
@@ -81,8 +86,18 @@ struct ServiceOptions {
     int gang_bonus = 1;
     Nanoseconds patience = std::chrono::hours(12);
     double patience_ratio = 16;
+    // A job with a deadline and an estimate becomes overdue this long, and a tenth of what it has
+    // still to run, before it must run.
+    Nanoseconds deadline_slack = std::chrono::minutes(5);
 };
 std::unique_ptr<Policy> service_policy(const ServiceOptions& options);
+
+// fair-share: by the share of the account, then by submission; the same bounds on waiting as the
+// default. It preempts only for those, and where accounts yield or lend (AccountsSpec).
+std::unique_ptr<Policy> fair_share_policy();
+// priority: the higher goes first and preempts the lower, by submission among equals. Priorities
+// from -50 to 50 are told apart.
+std::unique_ptr<Policy> priority_policy();
 
 // Least attained service in GPU-seconds with fixed thresholds and nothing against starvation: the
 // published kind, for comparison.
@@ -90,6 +105,7 @@ std::unique_ptr<Policy> las_policy(std::string name, std::vector<double> thresho
 
 std::unique_ptr<Policy> fifo_policy();
 std::unique_ptr<Policy> easy_policy();
+std::unique_ptr<Policy> conservative_policy();
 std::unique_ptr<Policy> first_fit_policy();         // submission order, whoever fits starts
 std::unique_ptr<Policy> shortest_oracle_policy();   // sjf-oracle: slots * duration, no preemption
 std::unique_ptr<Policy> remaining_oracle_policy();  // srsf-oracle: slots * remaining, preempting
