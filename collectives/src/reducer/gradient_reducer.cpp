@@ -66,6 +66,7 @@ GradientReducer::Inside::Inside(Communicator ranks,
       ready_(gradients.size()),
       missing_(buckets_.size()),
       background_(options.overlap && ranks_.size() > 1,
+                  buckets_.size(),
                   [this](std::size_t index) { return reduce(index); }) {
     for (std::size_t b = 0; b < buckets_.size(); ++b) {
         missing_[b] = buckets_[b].parameters.size();
