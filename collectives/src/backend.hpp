@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "mpitrain/collectives/communicator.hpp"
 
@@ -19,6 +20,8 @@ class Backend {
     [[nodiscard]] virtual std::uint64_t group() const { return 0; }
     // Why no further call can work, or success.
     [[nodiscard]] virtual Result<void> usable() const = 0;
+    // Whether `memory` is of a kind that this backend works on. Errors: invalid_argument.
+    [[nodiscard]] virtual Result<void> reaches(const void* /*memory*/) const { return {}; }
 
     virtual Result<void> broadcast(Buffer data, int root) = 0;
     virtual Result<void> allreduce(ConstBuffer send, Buffer recv, ReduceOp op) = 0;
@@ -31,6 +34,8 @@ class Backend {
     virtual Result<void> barrier() = 0;
     virtual Result<void> synchronize() = 0;
     virtual Result<std::unique_ptr<Backend>> split(std::optional<int> color, int key) = 0;
+    // Called by the ranks that stay, usable or not. `without`: some others, ascending.
+    virtual Result<std::unique_ptr<Backend>> shrink(std::span<const int> without) = 0;
     virtual void abort() = 0;
 };
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <vector>
 
 #include "backend.hpp"
 #include "mpitrain/recorder/operation_log.hpp"
@@ -18,13 +19,21 @@ Error wrong(std::string_view call, std::string what) {
     return Error(ErrorCode::invalid_argument, std::move(what)).at(call);
 }
 
-Result<void> check_buffer(std::string_view call, std::string_view name, ConstBuffer buffer) {
+Result<void> check_buffer(const Backend& backend,
+                          std::string_view call,
+                          std::string_view name,
+                          ConstBuffer buffer) {
     if (buffer.data == nullptr && buffer.count > 0) {
         return wrong(call, fmt::format("{} is null but has {} elements", name, buffer.count));
     }
     if (buffer.count > std::numeric_limits<std::ptrdiff_t>::max() / size_bytes(buffer.type)) {
         return wrong(call,
                      fmt::format("{} elements in {} are beyond all memory", buffer.count, name));
+    }
+    if (buffer.count > 0) {
+        if (auto reached = backend.reaches(buffer.data); !reached) {
+            return std::move(reached).error().at(name).at(call);
+        }
     }
     return {};
 }
@@ -42,9 +51,10 @@ struct Ratio {
     std::size_t received = 1;
 };
 
-Result<void> check_pair(std::string_view call, ConstBuffer send, Buffer recv, Ratio ratio) {
-    MPITRAIN_TRY_VOID(check_buffer(call, "send", send));
-    MPITRAIN_TRY_VOID(check_buffer(call, "recv", recv));
+Result<void> check_pair(
+    const Backend& backend, std::string_view call, ConstBuffer send, Buffer recv, Ratio ratio) {
+    MPITRAIN_TRY_VOID(check_buffer(backend, call, "send", send));
+    MPITRAIN_TRY_VOID(check_buffer(backend, call, "recv", recv));
     if (send.type != recv.type) {
         return wrong(
             call,
@@ -115,7 +125,7 @@ recorder::Operation Communicator::next_operation(recorder::OperationKind kind,
 
 Result<void> Communicator::broadcast(Buffer data, int root) {
     MPITRAIN_TRY_VOID(backend_->usable());
-    MPITRAIN_TRY_VOID(check_buffer("broadcast", "data", data));
+    MPITRAIN_TRY_VOID(check_buffer(*backend_, "broadcast", "data", data));
     MPITRAIN_TRY_VOID(check_rank("broadcast", "root", root, size()));
     const recorder::RecordedOperation recorded(
         recorder::OperationLog::of_this_process(),
@@ -125,7 +135,7 @@ Result<void> Communicator::broadcast(Buffer data, int root) {
 
 Result<void> Communicator::allreduce(ConstBuffer send, Buffer recv, ReduceOp op) {
     MPITRAIN_TRY_VOID(backend_->usable());
-    MPITRAIN_TRY_VOID(check_pair("allreduce", send, recv, {}));
+    MPITRAIN_TRY_VOID(check_pair(*backend_, "allreduce", send, recv, {}));
     MPITRAIN_TRY_VOID(check_overlap("allreduce", send, recv, recv.data));
     const recorder::RecordedOperation recorded(
         recorder::OperationLog::of_this_process(),
@@ -136,9 +146,9 @@ Result<void> Communicator::allreduce(ConstBuffer send, Buffer recv, ReduceOp op)
 Result<void> Communicator::reduce(ConstBuffer send, Buffer recv, ReduceOp op, int root) {
     MPITRAIN_TRY_VOID(backend_->usable());
     MPITRAIN_TRY_VOID(check_rank("reduce", "root", root, size()));
-    MPITRAIN_TRY_VOID(check_buffer("reduce", "send", send));
+    MPITRAIN_TRY_VOID(check_buffer(*backend_, "reduce", "send", send));
     if (rank() == root) {
-        MPITRAIN_TRY_VOID(check_pair("reduce", send, recv, {}));
+        MPITRAIN_TRY_VOID(check_pair(*backend_, "reduce", send, recv, {}));
         MPITRAIN_TRY_VOID(check_overlap("reduce", send, recv, recv.data));
     }
     const recorder::RecordedOperation recorded(
@@ -150,7 +160,7 @@ Result<void> Communicator::reduce(ConstBuffer send, Buffer recv, ReduceOp op, in
 Result<void> Communicator::reduce_scatter(ConstBuffer send, Buffer recv, ReduceOp op) {
     MPITRAIN_TRY_VOID(backend_->usable());
     const auto parts = static_cast<std::size_t>(size());
-    MPITRAIN_TRY_VOID(check_pair("reduce_scatter", send, recv, {.sent = parts}));
+    MPITRAIN_TRY_VOID(check_pair(*backend_, "reduce_scatter", send, recv, {.sent = parts}));
     MPITRAIN_TRY_VOID(check_overlap("reduce_scatter", send, recv, nullptr));
     const recorder::RecordedOperation recorded(
         recorder::OperationLog::of_this_process(),
@@ -161,7 +171,7 @@ Result<void> Communicator::reduce_scatter(ConstBuffer send, Buffer recv, ReduceO
 Result<void> Communicator::allgather(ConstBuffer send, Buffer recv) {
     MPITRAIN_TRY_VOID(backend_->usable());
     const auto parts = static_cast<std::size_t>(size());
-    MPITRAIN_TRY_VOID(check_pair("allgather", send, recv, {.received = parts}));
+    MPITRAIN_TRY_VOID(check_pair(*backend_, "allgather", send, recv, {.received = parts}));
     auto* own = static_cast<std::byte*>(recv.data);
     if (own != nullptr) {
         own += static_cast<std::size_t>(rank()) * send.bytes();
@@ -176,7 +186,8 @@ Result<void> Communicator::allgather(ConstBuffer send, Buffer recv) {
 Result<void> Communicator::all_to_all(ConstBuffer send, Buffer recv) {
     MPITRAIN_TRY_VOID(backend_->usable());
     const auto parts = static_cast<std::size_t>(size());
-    MPITRAIN_TRY_VOID(check_pair("all_to_all", send, recv, {.sent = parts, .received = parts}));
+    MPITRAIN_TRY_VOID(
+        check_pair(*backend_, "all_to_all", send, recv, {.sent = parts, .received = parts}));
     MPITRAIN_TRY_VOID(check_overlap("all_to_all", send, recv, nullptr));
     const recorder::RecordedOperation recorded(
         recorder::OperationLog::of_this_process(),
@@ -186,22 +197,22 @@ Result<void> Communicator::all_to_all(ConstBuffer send, Buffer recv) {
 
 Result<void> Communicator::send(ConstBuffer data, int to) {
     MPITRAIN_TRY_VOID(backend_->usable());
-    MPITRAIN_TRY_VOID(check_buffer("send", "data", data));
+    MPITRAIN_TRY_VOID(check_buffer(*backend_, "send", "data", data));
     MPITRAIN_TRY_VOID(check_rank("send", "to", to, size()));
     return data.count == 0 ? Result<void>() : backend_->send_recv(data, to, {}, 0);
 }
 
 Result<void> Communicator::recv(Buffer data, int from) {
     MPITRAIN_TRY_VOID(backend_->usable());
-    MPITRAIN_TRY_VOID(check_buffer("recv", "data", data));
+    MPITRAIN_TRY_VOID(check_buffer(*backend_, "recv", "data", data));
     MPITRAIN_TRY_VOID(check_rank("recv", "from", from, size()));
     return data.count == 0 ? Result<void>() : backend_->send_recv({}, 0, data, from);
 }
 
 Result<void> Communicator::send_recv(ConstBuffer data, int to, Buffer into, int from) {
     MPITRAIN_TRY_VOID(backend_->usable());
-    MPITRAIN_TRY_VOID(check_buffer("send_recv", "data", data));
-    MPITRAIN_TRY_VOID(check_buffer("send_recv", "into", into));
+    MPITRAIN_TRY_VOID(check_buffer(*backend_, "send_recv", "data", data));
+    MPITRAIN_TRY_VOID(check_buffer(*backend_, "send_recv", "into", into));
     MPITRAIN_TRY_VOID(check_rank("send_recv", "to", to, size()));
     MPITRAIN_TRY_VOID(check_rank("send_recv", "from", from, size()));
     MPITRAIN_TRY_VOID(check_overlap("send_recv", data, into, nullptr));
@@ -231,6 +242,23 @@ Result<std::optional<Communicator>> Communicator::split(std::optional<int> color
         return std::optional<Communicator>();
     }
     return std::optional<Communicator>(Communicator(std::move(part)));
+}
+
+Result<Communicator> Communicator::shrink(std::span<const int> without) {
+    std::vector<int> gone(without.begin(), without.end());
+    std::sort(gone.begin(), gone.end());
+    gone.erase(std::unique(gone.begin(), gone.end()), gone.end());
+    if (gone.empty()) {
+        return wrong("shrink", "no rank is to be left out");
+    }
+    for (const int each : gone) {
+        MPITRAIN_TRY_VOID(check_rank("shrink", "a rank to be left out", each, size()));
+        if (each == rank()) {
+            return wrong("shrink", "this rank is to be left out, and must not call");
+        }
+    }
+    MPITRAIN_TRY(auto rest, backend_->shrink(gone));
+    return Communicator(std::move(rest));
 }
 
 void Communicator::abort() {

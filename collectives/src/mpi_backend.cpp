@@ -1,5 +1,6 @@
 #include "mpi_backend.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "buffers.hpp"
@@ -214,6 +215,42 @@ Result<std::unique_ptr<Backend>> MpiBackend::split(std::optional<int> color, int
     if (comm == MPI_COMM_NULL) {
         return std::unique_ptr<Backend>();
     }
+    return adopt(comm);
+}
+
+Result<std::unique_ptr<Backend>> MpiBackend::shrink(std::span<const int> without) {
+    MPITRAIN_TRY_VOID(usable());
+    // MPI_Comm_create_group cannot be bounded; a word from each of the others before it makes sure
+    // that they are there.
+    const auto stays = [&](int rank) {
+        return std::find(without.begin(), without.end(), rank) == without.end();
+    };
+    std::vector<std::byte> words(static_cast<std::size_t>(size_));
+    const std::byte own{1};
+    std::vector<Outgoing> outgoing;
+    std::vector<Incoming> incoming;
+    for (int r = 0; r < size_; ++r) {
+        if (r != rank_ && stays(r)) {
+            outgoing.push_back({r, &own, 1});
+            incoming.push_back({r, &words[static_cast<std::size_t>(r)], 1});
+        }
+    }
+    MPITRAIN_TRY_VOID(exchange(outgoing, incoming, gathering_tag, "shrink"));
+    MPI_Group all = MPI_GROUP_NULL;
+    MPI_Group rest = MPI_GROUP_NULL;
+    MPITRAIN_TRY_VOID(mpi_checked(MPI_Comm_group(comm_, &all), "MPI_Comm_group"));
+    MPI_Group_excl(all, static_cast<int>(without.size()), without.data(), &rest);
+    MPI_Comm comm = MPI_COMM_NULL;
+    const int code = MPI_Comm_create_group(comm_, rest, gathering_tag, &comm);
+    MPI_Group_free(&rest);
+    MPI_Group_free(&all);
+    if (code != MPI_SUCCESS) {
+        return died(mpi_error(code, "MPI_Comm_create_group"));
+    }
+    return adopt(comm);
+}
+
+Result<std::unique_ptr<Backend>> MpiBackend::adopt(MPI_Comm comm) {
     MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN);
     int rank = 0;
     int size = 1;

@@ -51,6 +51,7 @@ class MpiBackend final : public Backend, public Transport {
     Result<void> barrier() override;
     Result<void> synchronize() override { return {}; }
     Result<std::unique_ptr<Backend>> split(std::optional<int> color, int key) override;
+    Result<std::unique_ptr<Backend>> shrink(std::span<const int> without) override;
     void abort() override;
 
     Result<void> transfer(std::span<const Outgoing> outgoing,
@@ -89,6 +90,7 @@ class MpiBackend final : public Backend, public Transport {
     static constexpr std::size_t segment_bytes = std::size_t{8} << 20;
     static constexpr int message_tag = 0;
     static constexpr int collective_tag = 1;
+    static constexpr int gathering_tag = 2;
     // As transfer(), with a tag that keeps messages and collectives apart.
     Result<void> exchange(std::span<const Outgoing> outgoing,
                           std::span<const Incoming> incoming,
@@ -100,6 +102,8 @@ class MpiBackend final : public Backend, public Transport {
                                  ReduceOp op,
                                  std::optional<int> root);
     Result<void> wait(std::span<MPI_Request> requests, std::string_view call);
+    // A communicator of MPI, made beside this one, as a backend.
+    Result<std::unique_ptr<Backend>> adopt(MPI_Comm comm);
     Error died(Error why);
 
     MPI_Comm comm_;

@@ -248,6 +248,32 @@ TEST(Split, GroupsByColorAndOrdersByKey) {
     EXPECT_EQ(highest[0] % 2, comm.rank() % 2);
 }
 
+TEST(Shrink, GoesOnWithoutTheRanksThatDoNotCall) {
+    Communicator patient = world();
+    Communicator comm = world();
+    if (comm.size() > 2 && comm.rank() != 1) {
+        auto rest = comm.shrink(std::array{1});
+        ASSERT_TRUE(rest) << rest.error().text();
+        EXPECT_EQ(rest->size(), comm.size() - 1);
+        EXPECT_EQ(rest->rank(), comm.rank() == 0 ? 0 : comm.rank() - 1);
+        std::vector<std::int32_t> sum{comm.rank()};
+        ASSERT_TRUE(rest->allreduce(sum, ReduceOp::sum));
+        EXPECT_EQ(sum[0], comm.size() * (comm.size() - 1) / 2 - 1);
+    }
+    EXPECT_TRUE(patient.barrier());
+}
+
+TEST(Shrink, RefusesWhatMakesNoSense) {
+    Communicator comm = world();
+    const auto code = [](const Result<Communicator>& result) {
+        return result ? ErrorCode::internal : result.error().code();
+    };
+    EXPECT_EQ(code(comm.shrink({})), ErrorCode::invalid_argument);
+    EXPECT_EQ(code(comm.shrink(std::array{comm.rank()})), ErrorCode::invalid_argument);
+    EXPECT_EQ(code(comm.shrink(std::array{comm.size()})), ErrorCode::invalid_argument);
+    EXPECT_TRUE(comm.barrier());
+}
+
 TEST(ExchangeBytes, KeepsLengthsAndOrder) {
     Communicator comm = world();
     const std::string mine(static_cast<std::size_t>(comm.rank()) * 3,

@@ -7,6 +7,7 @@
 #include "algorithms.hpp"
 #include "options.hpp"
 #include "overlap.hpp"
+#include "repeat.hpp"
 #include "report.hpp"
 #include "verify.hpp"
 
@@ -67,6 +68,17 @@ Result<std::size_t> run(const Options& options) {
             if (ranks.rank() == 0) {
                 fmt::print(
                     "{} calls on {} ranks, {} wrong elements\n", checks, ranks.size(), wrong);
+            }
+        } else if (options.repeat) {
+            MPITRAIN_TRY(const Repeated done,
+                         repeat_with_delays(options.plan.rounds, options.shared_memory, ranks));
+            wrong = static_cast<std::size_t>(done.others);
+            if (ranks.rank() == 0) {
+                fmt::print("{} runs on {} ranks, {} with other bits, digest {:016x}\n",
+                           done.runs,
+                           ranks.size(),
+                           done.others,
+                           done.digest);
             }
         } else if (options.overlap) {
             MPITRAIN_TRY_VOID(print_overlap(options, ranks));

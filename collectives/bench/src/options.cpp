@@ -66,8 +66,9 @@ Result<Options> read(const po::variables_map& given) {
     const auto& verb = given["verb"].as<std::string>();
     options.overlap = verb == "overlap";
     options.verify = verb == "verify";
+    options.repeat = verb == "repeat";
     options.huge = given.count("huge") > 0;
-    if (!options.overlap && !options.verify) {
+    if (!options.overlap && !options.verify && !options.repeat) {
         MPITRAIN_TRY(options.plan.verb, named(all_verbs, verb, "the collective"));
     }
     MPITRAIN_TRY(options.plan.bytes_min, size_option(given, "begin"));
@@ -119,7 +120,8 @@ Result<std::optional<Options>> parse_options(int argc, const char* const* argv, 
                "       mpirun -np 2 mpitrain-bench-collectives allreduce [options]\n\n"
                "Also reduce, broadcast, reduce_scatter, allgather, all_to_all; overlap: how much "
                "of a\nGradientReducer's work hides behind computation; verify: whether all of them "
-               "are right.\n\n"
+               "are right;\nrepeat: whether --rounds runs with random delays give the same "
+               "bits.\n\n"
             << shown;
         help = text.str();
         return std::optional<Options>();

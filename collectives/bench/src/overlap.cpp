@@ -74,17 +74,6 @@ class Pass {
         return ms;
     }
 
-    Result<double> median(int rounds, Milliseconds length, bool computes, bool reduces) {
-        std::vector<double> samples;
-        for (int round = 0; round <= rounds; ++round) {
-            MPITRAIN_TRY(const double ms, run(length, computes, reduces));
-            if (round > 0) {
-                samples.push_back(ms);
-            }
-        }
-        return summarize(samples).median;
-    }
-
   private:
     GradientReducer& reducer_;
     Work work_;
@@ -101,12 +90,28 @@ Result<Overlap> measure_overlap(Work work, std::size_t bytes, int rounds, Commun
     }
     MPITRAIN_TRY(auto reducer, GradientReducer::open(ranks, gradients));
     Pass pass(reducer, work);
-    Overlap overlap;
-    MPITRAIN_TRY(overlap.reduce_ms, pass.median(rounds, {}, false, true));
-    const Milliseconds length(overlap.reduce_ms);
-    MPITRAIN_TRY(overlap.compute_ms, pass.median(rounds, length, true, false));
-    MPITRAIN_TRY(overlap.both_ms, pass.median(rounds, length, true, true));
-    return overlap;
+    // How long a pass must be; the first runs warm the caches.
+    std::vector<double> reductions;
+    for (int round = 0; round < rounds; ++round) {
+        MPITRAIN_TRY(const double ms, pass.run({}, false, true));
+        reductions.push_back(ms);
+    }
+    const Milliseconds length(summarize(reductions).median);
+    // In turn, so that what else the machine does disturbs all three alike.
+    reductions.clear();
+    std::vector<double> passes;
+    std::vector<double> both;
+    for (int round = 0; round < rounds; ++round) {
+        MPITRAIN_TRY(const double reduce_ms, pass.run({}, false, true));
+        MPITRAIN_TRY(const double compute_ms, pass.run(length, true, false));
+        MPITRAIN_TRY(const double both_ms, pass.run(length, true, true));
+        reductions.push_back(reduce_ms);
+        passes.push_back(compute_ms);
+        both.push_back(both_ms);
+    }
+    return Overlap{.reduce_ms = summarize(reductions).median,
+                   .compute_ms = summarize(passes).median,
+                   .both_ms = summarize(both).median};
 }
 
 Result<void> print_overlap(const Options& options, Communicator& ranks) {

@@ -31,10 +31,14 @@ Result<void> cuda_checked(cudaError_t code, std::string_view call) {
 
 class CudaDevice final : public Device {
   public:
-    CudaDevice(cudaStream_t stream, bool owner) : stream_(stream), owner_(owner) {}
+    CudaDevice(int number, cudaStream_t stream, bool owner)
+        : number_(number), stream_(stream), owner_(owner) {}
     CudaDevice(const CudaDevice&) = delete;
     CudaDevice& operator=(const CudaDevice&) = delete;
     ~CudaDevice() override {
+        if (reached_ != nullptr) {
+            cudaEventDestroy(reached_);
+        }
         if (owner_) {
             cudaStreamDestroy(stream_);
         }
@@ -44,6 +48,20 @@ class CudaDevice final : public Device {
     Result<std::unique_ptr<Device>> another() const override {
         return open_cuda_device(std::nullopt, nullptr);
     }
+    // Some tenths of a microsecond, a twentieth of what enqueuing a collective takes.
+    [[nodiscard]] Result<void> reaches(const void* memory) const override {
+        cudaPointerAttributes found{};
+        MPITRAIN_TRY_VOID(
+            cuda_checked(cudaPointerGetAttributes(&found, memory), "cudaPointerGetAttributes"));
+        if (found.type == cudaMemoryTypeManaged ||
+            (found.type == cudaMemoryTypeDevice && found.device == number_)) {
+            return {};
+        }
+        return Error(ErrorCode::invalid_argument,
+                     found.type == cudaMemoryTypeDevice
+                         ? fmt::format("is memory of GPU {}, not {}", found.device, number_)
+                         : "is memory of the host, not of a GPU");
+    }
     Result<std::byte*> allocate(std::size_t bytes) override {
         void* memory = nullptr;
         MPITRAIN_TRY_VOID(cuda_checked(cudaMalloc(&memory, bytes), "cudaMalloc"));
@@ -51,8 +69,20 @@ class CudaDevice final : public Device {
     }
     void release(std::byte* memory) override { cudaFree(memory); }
     Result<void> copy(void* to, const void* from, std::size_t bytes) override {
-        return cuda_checked(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_),
+        return cuda_checked(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_),
                             "cudaMemcpyAsync");
+    }
+    Result<void> zero(void* data, std::size_t bytes) override {
+        return cuda_checked(cudaMemsetAsync(data, 0, bytes, stream_), "cudaMemsetAsync");
+    }
+    Result<void> follow(void* other) override {
+        if (reached_ == nullptr) {
+            MPITRAIN_TRY_VOID(cuda_checked(
+                cudaEventCreateWithFlags(&reached_, cudaEventDisableTiming), "cudaEventCreate"));
+        }
+        MPITRAIN_TRY_VOID(cuda_checked(cudaEventRecord(reached_, static_cast<cudaStream_t>(other)),
+                                       "cudaEventRecord"));
+        return cuda_checked(cudaStreamWaitEvent(stream_, reached_, 0), "cudaStreamWaitEvent");
     }
     Result<void> combine(
         const Pieces& pieces, std::size_t count, DataType type, ReduceOp op, void* out) override {
@@ -72,8 +102,10 @@ class CudaDevice final : public Device {
     }
 
   private:
+    int number_;
     cudaStream_t stream_;
     bool owner_;
+    cudaEvent_t reached_ = nullptr;  // of follow(); a wait keeps what it saw when it was enqueued
 };
 
 }  // namespace
@@ -88,7 +120,10 @@ Result<std::unique_ptr<Device>> open_cuda_device(std::optional<int> device, void
         MPITRAIN_TRY_VOID(cuda_checked(cudaStreamCreateWithFlags(&chosen, cudaStreamNonBlocking),
                                        "opening a stream on the GPU"));
     }
-    return std::unique_ptr<Device>(std::make_unique<CudaDevice>(chosen, stream == nullptr));
+    int current = 0;
+    MPITRAIN_TRY_VOID(cuda_checked(cudaGetDevice(&current), "cudaGetDevice"));
+    return std::unique_ptr<Device>(
+        std::make_unique<CudaDevice>(current, chosen, stream == nullptr));
 }
 
 }  // namespace mpitrain::collectives

@@ -1,5 +1,6 @@
-// open_nccl() of builds without CUDA.
+// What needs NCCL, in builds without CUDA.
 #include "mpitrain/collectives/nccl.hpp"
+#include "reducer/memory.hpp"
 
 namespace mpitrain::collectives {
 
@@ -10,6 +11,11 @@ Result<Communicator> open_nccl(Communicator& /*ranks*/, const NcclOptions& /*opt
 
 Result<void*> nccl_stream(Communicator& /*communicator*/) {
     return Error(ErrorCode::invalid_argument, "this communicator is not built on NCCL");
+}
+
+Result<std::unique_ptr<ReducerMemory>> device_reducer_memory(Backend& /*backend*/,
+                                                             void* /*compute_stream*/) {
+    return Error(ErrorCode::unsupported, "this mpitrain was built without CUDA and NCCL");
 }
 
 }  // namespace mpitrain::collectives

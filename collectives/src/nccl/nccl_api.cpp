@@ -42,6 +42,11 @@ const char* find_all(void* library, NcclApi& api) {
     need("ncclReduceScatter", api.reduce_scatter);
     need("ncclAllGather", api.all_gather);
     find(library, "ncclCommSplit", api.split);
+    find(library, "ncclCommInitRankScalable", api.init_rank_scalable);
+    find(library, "ncclCommShrink", api.shrink);
+    find(library, "ncclCommRevoke", api.revoke);
+    find(library, "ncclCommGrow", api.grow);
+    find(library, "ncclCommGetUniqueId", api.get_grow_id);
     return missing;
 }
 

@@ -36,7 +36,13 @@ struct NcclApi {
     decltype(&ncclReduce) reduce = nullptr;
     decltype(&ncclReduceScatter) reduce_scatter = nullptr;
     decltype(&ncclAllGather) all_gather = nullptr;
-    decltype(&ncclCommSplit) split = nullptr;  // since 2.18, may be null
+    // May be null: since 2.18, 2.23, 2.27, 2.28, 2.29 and 2.29.
+    decltype(&ncclCommSplit) split = nullptr;
+    decltype(&ncclCommInitRankScalable) init_rank_scalable = nullptr;
+    decltype(&ncclCommShrink) shrink = nullptr;
+    decltype(&ncclCommRevoke) revoke = nullptr;
+    decltype(&ncclCommGrow) grow = nullptr;
+    decltype(&ncclCommGetUniqueId) get_grow_id = nullptr;
 };
 
 // What an NCCL call returned, as an error, with NCCL's own last words about `comm` (may be null).

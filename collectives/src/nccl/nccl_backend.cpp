@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
+#include <vector>
 
 namespace mpitrain::collectives {
 
@@ -51,20 +53,71 @@ Result<bool> is_settled(ncclResult_t state) {
     return state == ncclSuccess;
 }
 
+bool is_under_way(ncclResult_t result) {
+    return result == ncclSuccess || result == ncclInProgress;
+}
+
+ncclConfig_t non_blocking() {
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    config.blocking = 0;
+    return config;
+}
+
+Error cannot(std::string_view what, std::string_view since) {
+    return Error(ErrorCode::unsupported, fmt::format("this NCCL cannot {}", what))
+        .mend(fmt::format("use NCCL {} or newer", since));
+}
+
 }  // namespace
+
+int ids_for(int ranks) {
+    constexpr int ranks_per_id = 256;
+    return (ranks + ranks_per_id - 1) / ranks_per_id;
+}
+
+int minter_of(int index, int ids, int ranks) {
+    // The first ranks % ids shares have one rank more.
+    return index * (ranks / ids) + std::min(index, ranks % ids);
+}
 
 Result<std::unique_ptr<NcclBackend>> NcclBackend::open(std::shared_ptr<const NcclApi> api,
                                                        std::unique_ptr<Device> device,
-                                                       const ncclUniqueId& id,
+                                                       std::span<const ncclUniqueId> ids,
                                                        int rank,
                                                        int size,
                                                        const CommunicatorOptions& options) {
     auto backend =
         std::make_unique<NcclBackend>(std::move(api), std::move(device), rank, size, options);
-    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
-    config.blocking = 0;
-    const ncclResult_t result = backend->api_->init_rank(&backend->comm_, size, id, rank, &config);
+    ncclConfig_t config = non_blocking();
+    ncclResult_t result = ncclSuccess;
+    if (ids.size() == 1) {
+        result = backend->api_->init_rank(&backend->comm_, size, ids[0], rank, &config);
+    } else {
+        std::vector<ncclUniqueId> all(ids.begin(), ids.end());  // not const for NCCL
+        result = backend->api_->init_rank_scalable(
+            &backend->comm_, size, rank, static_cast<int>(all.size()), all.data(), &config);
+    }
     MPITRAIN_TRY_VOID(backend->settle(result, "opening an NCCL communicator"));
+    backend->opened_ = true;
+    return backend;
+}
+
+Result<std::unique_ptr<NcclBackend>> NcclBackend::join(std::shared_ptr<const NcclApi> api,
+                                                       std::unique_ptr<Device> device,
+                                                       const ncclUniqueId& ticket,
+                                                       int rank,
+                                                       int size,
+                                                       const CommunicatorOptions& options) {
+    if (api->grow == nullptr) {
+        return cannot("grow a communicator", "2.29");
+    }
+    auto backend =
+        std::make_unique<NcclBackend>(std::move(api), std::move(device), rank, size, options);
+    ncclConfig_t config = non_blocking();
+    MPITRAIN_TRY_VOID(
+        backend->settle(backend->api_->grow(nullptr, size, &ticket, rank, &backend->comm_, &config),
+                        "joining an NCCL communicator"));
+    backend->opened_ = true;
     return backend;
 }
 
@@ -81,7 +134,7 @@ NcclBackend::NcclBackend(std::shared_ptr<const NcclApi> api,
       tree_(*this, rank, size, segment_bytes) {}
 
 NcclBackend::~NcclBackend() {
-    if (comm_ != nullptr && synchronize() &&
+    if (comm_ != nullptr && !death_ && synchronize() &&
         settle(api_->finalize(comm_), "closing an NCCL communicator")) {
         api_->destroy(comm_);
         comm_ = nullptr;
@@ -100,16 +153,26 @@ Result<void> NcclBackend::usable() const {
 }
 
 void NcclBackend::abort() {
-    died(Error(ErrorCode::cancelled, "the communicator was given up by this rank"));
-}
-
-Error NcclBackend::died(Error why) {
     if (!death_) {
-        death_ = why;
+        death_ = Error(ErrorCode::cancelled, "the communicator was given up by this rank");
     }
     if (comm_ != nullptr) {
         api_->abort(comm_);
         comm_ = nullptr;
+    }
+}
+
+// Ends the kernels that wait for a lost peer. Where NCCL can, the communicator is only revoked:
+// shrink() needs what is left of it.
+Error NcclBackend::died(Error why) {
+    if (!death_) {
+        death_ = why;
+        const bool can_shrink = api_->revoke != nullptr && api_->shrink != nullptr;
+        const bool revoked = can_shrink && comm_ != nullptr && opened_ &&
+                             is_under_way(api_->revoke(comm_, NCCL_REVOKE_DEFAULT));
+        if (!revoked) {
+            abort();
+        }
     }
     return why;
 }
@@ -294,29 +357,76 @@ Result<void> NcclBackend::barrier() {
     return synchronize();
 }
 
-Result<std::unique_ptr<Backend>> NcclBackend::split(std::optional<int> color, int key) {
-    if (api_->split == nullptr) {
-        return Error(ErrorCode::unsupported, "this NCCL cannot split a communicator")
-            .mend(
-                "use NCCL 2.18 or newer, or split the MPI communicator and open NCCL on its parts");
-    }
+// Gives null where NCCL makes none for this rank.
+template <typename Begin>
+Result<std::unique_ptr<NcclBackend>> NcclBackend::derive(std::string_view call,
+                                                         const Begin& begin) {
     MPITRAIN_TRY(auto device, device_->another());
-    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
-    config.blocking = 0;
+    ncclConfig_t config = non_blocking();
     ncclComm_t comm = nullptr;
-    MPITRAIN_TRY_VOID(settle(
-        api_->split(comm_, color.value_or(NCCL_SPLIT_NOCOLOR), key, &comm, &config), "split"));
-    if (comm == nullptr) {
-        return std::unique_ptr<Backend>();
+    auto made = settle(begin(&comm, &config), call);
+    if (made && comm != nullptr) {
+        made = poll(comm, is_settled, call);
     }
-    MPITRAIN_TRY_VOID(poll(comm, is_settled, "split"));
+    if (!made) {
+        if (comm != nullptr) {
+            api_->abort(comm);
+        }
+        return std::move(made).error();
+    }
+    if (comm == nullptr) {
+        return std::unique_ptr<NcclBackend>();
+    }
     int rank = 0;
     int size = 0;
-    MPITRAIN_TRY_VOID(settle(api_->user_rank(comm, &rank), "split"));
-    MPITRAIN_TRY_VOID(settle(api_->count(comm, &size), "split"));
+    MPITRAIN_TRY_VOID(settle(api_->user_rank(comm, &rank), call));
+    MPITRAIN_TRY_VOID(settle(api_->count(comm, &size), call));
     auto part = std::make_unique<NcclBackend>(api_, std::move(device), rank, size, options_);
     part->comm_ = comm;
-    return std::unique_ptr<Backend>(std::move(part));
+    part->opened_ = true;
+    return part;
+}
+
+Result<std::unique_ptr<Backend>> NcclBackend::split(std::optional<int> color, int key) {
+    if (api_->split == nullptr) {
+        return cannot("split a communicator", "2.18");
+    }
+    return derive("split", [&](ncclComm_t* comm, ncclConfig_t* config) {
+        return api_->split(comm_, color.value_or(NCCL_SPLIT_NOCOLOR), key, comm, config);
+    });
+}
+
+Result<std::unique_ptr<Backend>> NcclBackend::shrink(std::span<const int> without) {
+    if (api_->shrink == nullptr) {
+        return cannot("shrink a communicator", "2.27");
+    }
+    if (comm_ == nullptr) {
+        return Error(*death_);
+    }
+    std::vector<int> excluded(without.begin(), without.end());  // not const for NCCL
+    const int how = death_ ? NCCL_SHRINK_ABORT : NCCL_SHRINK_DEFAULT;
+    return derive("shrink", [&](ncclComm_t* comm, ncclConfig_t* config) {
+        const int count = static_cast<int>(excluded.size());
+        return api_->shrink(comm_, excluded.data(), count, comm, config, how);
+    });
+}
+
+Result<ncclUniqueId> NcclBackend::grow_ticket() {
+    if (api_->get_grow_id == nullptr || api_->grow == nullptr) {
+        return cannot("grow a communicator", "2.29");
+    }
+    ncclUniqueId ticket{};
+    MPITRAIN_TRY_VOID(settle(api_->get_grow_id(comm_, &ticket), "grow"));
+    return ticket;
+}
+
+Result<std::unique_ptr<NcclBackend>> NcclBackend::grow(int size, const ncclUniqueId* ticket) {
+    if (api_->grow == nullptr) {
+        return cannot("grow a communicator", "2.29");
+    }
+    return derive("grow", [&](ncclComm_t* comm, ncclConfig_t* config) {
+        return api_->grow(comm_, size, ticket, -1, comm, config);
+    });
 }
 
 }  // namespace mpitrain::collectives

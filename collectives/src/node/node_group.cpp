@@ -11,6 +11,8 @@
 #include <climits>
 #include <ctime>
 
+#include "polite_poll.hpp"
+
 namespace mpitrain::collectives {
 
 namespace {
@@ -20,7 +22,6 @@ using Clock = std::chrono::steady_clock;
 constexpr int spins_alone = 4000;  // some 50 µs: longer than a step of a peer that has its own core
 constexpr int spins_crowded = 20;  // the peer may need this very core
 constexpr Nanoseconds yielding_time = std::chrono::milliseconds(2);
-constexpr Nanoseconds yielding_time_in_background = std::chrono::microseconds(20);
 // How long a sleep lasts at most: the time until a dead member is noticed.
 constexpr Nanoseconds look_around_every = std::chrono::milliseconds(50);
 
@@ -122,19 +123,24 @@ Result<void> NodeGroup::await_slowly(Gate gate,
                                      std::uint32_t step,
                                      std::string_view call) {
     const int spins = shape_.crowded || shape_.gives_way ? spins_crowded : spins_alone;
-    const Nanoseconds yields_for = shape_.gives_way ? yielding_time_in_background : yielding_time;
     for (int i = 0; i < spins; ++i) {
         relax();
         if (passed(gate, member, step)) {
             return {};
         }
     }
+    const auto has_passed = [&] { return passed(gate, member, step); };
+    if (shape_.gives_way) {
+        return poll_politely(has_passed, yielding_time)
+                   ? Result<void>()
+                   : sleep_until_passed(gate, member, step, call);
+    }
     constexpr int yields_per_look = 16;
     const auto begin = Clock::now();
-    for (int yields = 1; yields % yields_per_look != 0 || Clock::now() - begin < yields_for;
+    for (int yields = 1; yields % yields_per_look != 0 || Clock::now() - begin < yielding_time;
          ++yields) {
         sched_yield();
-        if (passed(gate, member, step)) {
+        if (has_passed()) {
             return {};
         }
     }

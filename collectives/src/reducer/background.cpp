@@ -1,9 +1,22 @@
 #include "reducer/background.hpp"
 
+#include <chrono>
+
+#include "polite_poll.hpp"
+
 namespace mpitrain::collectives {
 
-Background::Background(bool own_thread, std::function<Result<void>(std::size_t)> work)
-    : work_(std::move(work)) {
+namespace {
+
+// About what a bucket of 4 MiB takes, twice: whoever takes longer computes, and wants a core.
+constexpr Nanoseconds awake_time = std::chrono::milliseconds(2);
+
+}  // namespace
+
+Background::Background(bool own_thread,
+                       std::size_t count,
+                       std::function<Result<void>(std::size_t)> work)
+    : count_(count), work_(std::move(work)) {
     if (own_thread) {
         thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
     }
@@ -13,17 +26,25 @@ Background::~Background() = default;
 
 void Background::run(const std::stop_token& stop) {
     std::unique_lock lock(mutex_);
-    while (changed_.wait(lock, stop, [this] { return done_ < released_ && !failure_; })) {
+    while (more_.wait(lock, stop, [this] { return done_ < released_ && !failure_; })) {
         const std::size_t next = done_;
         lock.unlock();
         auto result = work_(next);
         lock.lock();
-        if (result) {
-            ++done_;
-        } else {
+        if (!result) {
             failure_ = std::move(result).error();
+        } else {
+            ++done_;
         }
-        changed_.notify_all();
+        if (failure_ || done_ == released_) {
+            idle_.notify_all();
+        }
+        if (!failure_ && done_ == released_ && done_ < count_) {
+            lock.unlock();
+            poll_politely([&] { return released_ > next + 1 || stop.stop_requested(); },
+                          awake_time);
+            lock.lock();
+        }
     }
 }
 
@@ -33,7 +54,7 @@ void Background::release(std::size_t end) {
             const std::lock_guard lock(mutex_);
             released_ = end;
         }
-        changed_.notify_all();
+        more_.notify_all();
         return;
     }
     released_ = end;
@@ -48,7 +69,7 @@ void Background::release(std::size_t end) {
 
 Result<void> Background::wait() {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return done_ == released_ || failure_; });
+    idle_.wait(lock, [this] { return done_ == released_ || failure_; });
     if (failure_) {
         return Error(*failure_);
     }

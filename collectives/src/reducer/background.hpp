@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <functional>
@@ -11,11 +12,14 @@
 
 namespace mpitrain::collectives {
 
-// Does numbered work in order, 0, 1, 2 …, each as soon as it has been released: on a thread of its
-// own, or, without one, within release(). After an error nothing more is done. One owner.
+// Does numbered work in order, 0, 1, 2 … count - 1, each as soon as it has been released: on a
+// thread of its own, or, without one, within release(). After an error nothing more is done. One
+// owner.
+// Between the first and the last work of a round the thread stays awake for a moment, as long as
+// nobody else wants its core, since the next release is near.
 class Background {
   public:
-    Background(bool own_thread, std::function<Result<void>(std::size_t)> work);
+    Background(bool own_thread, std::size_t count, std::function<Result<void>(std::size_t)> work);
     Background(const Background&) = delete;
     Background& operator=(const Background&) = delete;
     ~Background();  // waits for the work under way; what is only released is not begun
@@ -30,10 +34,12 @@ class Background {
   private:
     void run(const std::stop_token& stop);
 
+    std::size_t count_;
     std::function<Result<void>(std::size_t)> work_;
-    std::mutex mutex_;  // of all below
-    std::condition_variable_any changed_;
-    std::size_t released_ = 0;
+    std::atomic<std::size_t> released_{0};  // written under the mutex, polled without
+    std::mutex mutex_;                      // of all below
+    std::condition_variable_any more_;      // work was released
+    std::condition_variable_any idle_;      // all of it is done, or failed
     std::size_t done_ = 0;
     std::optional<Error> failure_;
     std::jthread thread_;  // last, so that it stops before the rest is gone

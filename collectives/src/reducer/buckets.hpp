@@ -17,6 +17,8 @@ struct Bucket {
 };
 
 // The parameters from last to first, in buckets of at most `bytes` each; a larger one is alone.
+// Towards the end they shrink, to half of what is left but no less than an eighth of `bytes`: what
+// is complete only when the pass is over cannot hide behind it.
 std::vector<Bucket> make_buckets(std::span<const Buffer> gradients, std::size_t bytes);
 
 }  // namespace mpitrain::collectives

@@ -3,94 +3,18 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <cstring>
-#include <functional>
 #include <latch>
-#include <thread>
 
-#include "nccl/fake_stream.hpp"
-#include "nccl/nccl_double.hpp"
+#include "nccl/fake_ranks.hpp"
 #include "reference.hpp"
-#include "tree_reduce.hpp"
 
 namespace mpitrain::collectives {
 namespace {
 
-using testing::FakeStream;
 using testing::input_of;
-
-class FakeDevice final : public Device {
-  public:
-    [[nodiscard]] void* stream() const override { return stream_.get(); }
-    Result<std::unique_ptr<Device>> another() const override {
-        return std::unique_ptr<Device>(std::make_unique<FakeDevice>());
-    }
-    Result<std::byte*> allocate(std::size_t bytes) override {
-        return std::make_unique<std::byte[]>(bytes).release();
-    }
-    void release(std::byte* memory) override { std::unique_ptr<std::byte[]>(memory).reset(); }
-    Result<void> copy(void* to, const void* from, std::size_t bytes) override {
-        stream_->enqueue([to, from, bytes] {
-            std::memcpy(to, from, bytes);
-            return true;
-        });
-        return {};
-    }
-    Result<void> combine(
-        const Pieces& pieces, std::size_t count, DataType type, ReduceOp op, void* out) override {
-        stream_->enqueue([pieces, count, type, op, out] {
-            std::vector<const void*> each;
-            for (int r = 0; r < pieces.ranks; ++r) {
-                each.push_back(pieces.received + static_cast<std::size_t>(r) * pieces.stride);
-            }
-            each[static_cast<std::size_t>(pieces.own)] = pieces.own_data;
-            reduce_tree(each, count, type, op, out);
-            return true;
-        });
-        return {};
-    }
-    Result<bool> idle() override { return stream_->drain(); }
-
-  private:
-    std::unique_ptr<FakeStream> stream_ = std::make_unique<FakeStream>();
-};
-
-std::shared_ptr<const NcclApi> double_api() {
-    auto api = NcclApi::open(MPITRAIN_NCCL_DOUBLE);
-    EXPECT_TRUE(api) << api.error().text();
-    return *api;
-}
-
-Result<Communicator> join(const ncclUniqueId& id,
-                          int rank,
-                          int size,
-                          const CommunicatorOptions& options) {
-    MPITRAIN_TRY(
-        auto backend,
-        NcclBackend::open(double_api(), std::make_unique<FakeDevice>(), id, rank, size, options));
-    return Communicator(std::move(backend));
-}
-
-ncclUniqueId new_id() {
-    ncclUniqueId id{};
-    EXPECT_EQ(ncclGetUniqueId(&id), ncclSuccess);
-    return id;
-}
-
-// Runs `body` as `size` ranks, each a thread of its own.
-void with_ranks(int size,
-                const CommunicatorOptions& options,
-                const std::function<void(Communicator&)>& body) {
-    const ncclUniqueId id = new_id();
-    std::vector<std::jthread> threads;
-    for (int rank = 0; rank < size; ++rank) {
-        threads.emplace_back([&, rank] {
-            auto comm = join(id, rank, size, options);
-            ASSERT_TRUE(comm) << comm.error().text();
-            body(*comm);
-        });
-    }
-}
+using testing::join;
+using testing::new_id;
+using testing::with_ranks;
 
 std::vector<float> tree_sum(int ranks, std::size_t count) {
     std::vector<std::vector<float>> inputs;
@@ -215,12 +139,43 @@ TEST(NcclCommunicator, TellsOfAnAsynchronousError) {
     }
 }
 
-TEST(NcclCommunicator, SaysWhenItsNcclCannotSplit) {
-    with_ranks(1, {.deadline = std::chrono::seconds(20)}, [](Communicator& comm) {
-        const auto part = comm.split(0, 0);
-        ASSERT_FALSE(part);
-        EXPECT_EQ(part.error().code(), ErrorCode::unsupported);
-        EXPECT_TRUE(comm.barrier()) << "and goes on";
+TEST(NcclBadUse, IsATypedErrorAndLeavesTheCommunicatorUsable) {
+    with_ranks(2, {.deadline = std::chrono::seconds(20)}, [](Communicator& comm) {
+        std::vector<float> some(8);
+        std::vector<float> other(7);
+        std::vector<double> doubles(8);
+        const auto code = [](const Result<void>& result) {
+            return result ? ErrorCode::internal : result.error().code();
+        };
+        const auto invalid = ErrorCode::invalid_argument;
+        EXPECT_EQ(invalid, code(comm.allreduce(Buffer(nullptr, 8, DataType::f32), ReduceOp::sum)));
+        EXPECT_EQ(invalid, code(comm.allreduce(some, other, ReduceOp::sum)));
+        EXPECT_EQ(invalid, code(comm.allreduce(some, doubles, ReduceOp::sum)));
+        EXPECT_EQ(invalid, code(comm.allgather(some, other)));
+        EXPECT_EQ(invalid, code(comm.broadcast(some, 2)));
+        EXPECT_EQ(invalid, code(comm.send(some, -1)));
+        const auto wrong_memory = comm.allreduce(testing::elsewhere, ReduceOp::sum);
+        EXPECT_EQ(invalid, code(wrong_memory));
+        EXPECT_NE(wrong_memory.error().text().find("send: is memory of the host"),
+                  std::string::npos)
+            << wrong_memory.error().text();
+        EXPECT_TRUE(comm.barrier());
+    });
+}
+
+TEST(NcclBadUse, OfACommunicatorThatWasGivenUpIsATypedError) {
+    with_ranks(2, {.deadline = std::chrono::seconds(20)}, [](Communicator& comm) {
+        comm.abort();
+        std::vector<float> some(8);
+        for (const auto& result : {comm.allreduce(some, ReduceOp::sum),
+                                   comm.broadcast(some, 0),
+                                   comm.barrier(),
+                                   comm.synchronize()}) {
+            ASSERT_FALSE(result);
+            EXPECT_EQ(result.error().code(), ErrorCode::cancelled);
+        }
+        EXPECT_EQ(comm.split(0, 0).error().code(), ErrorCode::cancelled);
+        EXPECT_EQ(comm.shrink(std::array{1 - comm.rank()}).error().code(), ErrorCode::cancelled);
     });
 }
 

@@ -11,38 +11,21 @@
 #include <utility>
 #include <vector>
 
-#include "nccl/fake_stream.hpp"
+#include "nccl/nccl_double_state.hpp"
+
+using mpitrain::collectives::testing::Bytes;
+using mpitrain::collectives::testing::FakeStream;
+using mpitrain::collectives::testing::Meeting;
 
 namespace {
-
-using Bytes = std::vector<std::byte>;
-using mpitrain::collectives::testing::FakeStream;
-
-// What the ranks of one communicator share.
-struct Meeting {
-    std::mutex mutex;
-    int size = 0;
-    int joined = 0;
-    std::map<std::pair<int, int>, std::deque<Bytes>> mail;  // (from, to)
-    std::map<int, std::map<int, Bytes>> rounds;             // collective number, rank
-};
 
 std::mutex meetings_mutex;
 std::map<std::string, std::shared_ptr<Meeting>> meetings;  // by id
 std::atomic<int> ids{0};
+std::atomic<int> ids_of_last_start{0};
 std::atomic<int> aborts{0};
 std::atomic<int> destroys{0};
 std::atomic<ncclResult_t> injected{ncclSuccess};
-
-}  // namespace
-
-struct ncclComm {
-    std::shared_ptr<Meeting> meeting;
-    int rank;
-    int round = 0;
-};
-
-namespace {
 
 struct Message {
     bool sends;
@@ -169,6 +152,9 @@ int nccl_double_aborts(void) {
 int nccl_double_destroys(void) {
     return destroys;
 }
+int nccl_double_ids_of_last_start(void) {
+    return ids_of_last_start;
+}
 
 ncclResult_t ncclGetVersion(int* version) {
     *version = NCCL_VERSION_CODE;
@@ -195,13 +181,30 @@ ncclResult_t ncclCommInitRankConfig(
     }
     const std::lock_guard inner(meeting->mutex);
     ++meeting->joined;
-    *comm = std::make_unique<ncclComm>(ncclComm{meeting, rank}).release();
+    ids_of_last_start = 1;
+    *comm = std::make_unique<ncclComm>().release();
+    (*comm)->meeting = meeting;
+    (*comm)->rank = rank;
     return ncclInProgress;
 }
 
+ncclResult_t ncclCommInitRankScalable(
+    ncclComm_t* comm, int size, int rank, int count, ncclUniqueId* all, ncclConfig_t* config) {
+    const ncclResult_t result = ncclCommInitRankConfig(comm, size, all[0], rank, config);
+    ids_of_last_start = count;
+    return result;
+}
+
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* error) {
-    const std::lock_guard lock(comm->meeting->mutex);
-    const bool all = comm->meeting->joined == comm->meeting->size;
+    bool all = false;
+    {
+        const std::lock_guard lock(mpitrain::collectives::testing::making_mutex());
+        all = mpitrain::collectives::testing::is_made(*comm);
+    }
+    if (all) {
+        const std::lock_guard lock(comm->meeting->mutex);
+        all = comm->meeting->joined == comm->meeting->size;
+    }
     *error = injected != ncclSuccess ? injected.load() : all ? ncclSuccess : ncclInProgress;
     return ncclSuccess;
 }

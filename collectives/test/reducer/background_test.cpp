@@ -11,7 +11,7 @@ class EitherWay : public ::testing::TestWithParam<bool> {};
 
 TEST_P(EitherWay, DoesReleasedWorkInOrder) {
     std::vector<std::size_t> done;
-    Background background(GetParam(), [&done](std::size_t i) -> Result<void> {
+    Background background(GetParam(), 5, [&done](std::size_t i) -> Result<void> {
         done.push_back(i);
         return {};
     });
@@ -27,7 +27,7 @@ TEST_P(EitherWay, DoesReleasedWorkInOrder) {
 
 TEST_P(EitherWay, DoesNothingAfterAnError) {
     std::vector<std::size_t> done;
-    Background background(GetParam(), [&done](std::size_t i) -> Result<void> {
+    Background background(GetParam(), 5, [&done](std::size_t i) -> Result<void> {
         done.push_back(i);
         return i < 1 ? Result<void>() : Error(ErrorCode::unavailable, "gone");
     });
@@ -39,7 +39,7 @@ TEST_P(EitherWay, DoesNothingAfterAnError) {
 }
 
 TEST_P(EitherWay, EndsWithWorkThatWasNeverWaitedFor) {
-    Background background(GetParam(), [](std::size_t) -> Result<void> { return {}; });
+    Background background(GetParam(), 5, [](std::size_t) -> Result<void> { return {}; });
     background.release(3);
 }
 

@@ -20,6 +20,19 @@ TEST(Buckets, GoFromTheLastParameterToTheFirst) {
     EXPECT_EQ(buckets[0].whole.count, 40U);
 }
 
+TEST(Buckets, ShrinkTowardsTheEndOfThePass) {
+    std::vector<float> memory(64);
+    std::vector<Buffer> gradients;
+    for (std::size_t p = 0; p < memory.size(); ++p) {
+        gradients.emplace_back(&memory[p], 1, DataType::f32);
+    }
+    std::vector<std::size_t> counts;
+    for (const Bucket& bucket : make_buckets(gradients, 16 * sizeof(float))) {
+        counts.push_back(bucket.count);
+    }
+    EXPECT_EQ(counts, (std::vector<std::size_t>{16, 16, 16, 8, 4, 2, 2}));
+}
+
 TEST(Buckets, KnowThatTheirParametersLieApart) {
     std::vector<float> memory(100);
     const std::vector<Buffer> gradients{Buffer(std::span(memory).subspan(50, 10)),

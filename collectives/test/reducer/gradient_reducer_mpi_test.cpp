@@ -77,7 +77,7 @@ TEST(GradientReducer, GivesTheBitsOfOneAllreduceWhateverTheTiming) {
             auto reducer =
                 GradientReducer::open(ranks, views, {.bucket_bytes = 300'000, .overlap = overlap});
             ASSERT_TRUE(reducer) << reducer.error().text();
-            EXPECT_EQ(reducer->bucket_count(), 3U);
+            EXPECT_GE(reducer->bucket_count(), 3U);
             for (int step = 0; step < 25; ++step) {
                 const auto want = whole_sum(ranks, gradients, step, ReduceOp::avg);
                 gradients.fill(ranks.rank(), step);

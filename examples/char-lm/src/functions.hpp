@@ -4,11 +4,17 @@
 #include <cstdint>
 #include <cstring>
 
+#ifdef __CUDACC__
+#define CHAR_LM_HOST_DEVICE __host__ __device__
+#else
+#define CHAR_LM_HOST_DEVICE
+#endif
+
 namespace char_lm {
 
 // e^x for x <= 0, within 2e-7 of the value. Plain arithmetic without branches, so that the compiler
 // vectorises loops over it; the C library's expf() would take most of the training time.
-inline float exponential(float x) {
+CHAR_LM_HOST_DEVICE inline float exponential(float x) {
     constexpr float low = -87.0F;
     constexpr float log2_e = 1.44269504F;
     constexpr float ln2_high = 0.693145752F;
@@ -36,7 +42,7 @@ inline double exponential(double x) {
 }
 
 // tanh x, within 4e-7.
-inline float hyperbolic_tangent(float x) {
+CHAR_LM_HOST_DEVICE inline float hyperbolic_tangent(float x) {
     const float magnitude = x < 0 ? -x : x;
     const float decay = exponential(-2.0F * magnitude);
     const float value = (1.0F - decay) / (1.0F + decay);

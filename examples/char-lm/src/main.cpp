@@ -19,7 +19,10 @@ Result<void> run(const char_lm::Options& options) {
     MPITRAIN_TRY(auto environment, Environment::open(ThreadUse::any));
     MPITRAIN_TRY(auto ranks, Communicator::world(environment));
     MPITRAIN_TRY(const auto corpus, char_lm::Corpus::load(options.data));
-    MPITRAIN_TRY_VOID(char_lm::train(options, corpus, ranks));
+    {
+        char_lm::HostLearner learner(char_lm::shape_of(corpus, options), options.seed, ranks);
+        MPITRAIN_TRY_VOID(char_lm::train(options, corpus, ranks, learner));
+    }
     return environment.close();
 }
 

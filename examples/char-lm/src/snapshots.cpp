@@ -18,11 +18,11 @@ namespace {
 
 // Calls visit(name, rows, columns, data) for everything a checkpoint keeps as a tensor.
 template <typename Visit>
-void each_tensor(Trainer& trainer, const Visit& visit) {
-    for (const Tensor& tensor : trainer.model().tensors()) {
-        visit(tensor.name, tensor, trainer.model().parameters().data());
-        visit("adam.mean." + tensor.name, tensor, trainer.adam().mean().data());
-        visit("adam.square." + tensor.name, tensor, trainer.adam().square().data());
+void each_tensor(Learner& learner, const Visit& visit) {
+    for (const Tensor& tensor : learner.model().tensors()) {
+        visit(tensor.name, tensor, learner.model().parameters().data());
+        visit("adam.mean." + tensor.name, tensor, learner.adam().mean().data());
+        visit("adam.square." + tensor.name, tensor, learner.adam().square().data());
     }
 }
 
@@ -48,8 +48,9 @@ Result<void> Snapshots::save(Trainer& trainer) {
     if (last_step_ == trainer.step()) {
         return {};
     }
+    MPITRAIN_TRY_VOID(trainer.learner().fetch());
     std::vector<checkpoint::SaveTensor> tensors;
-    each_tensor(trainer, [&](std::string name, const Tensor& tensor, const float* all) {
+    each_tensor(trainer.learner(), [&](std::string name, const Tensor& tensor, const float* all) {
         tensors.push_back(checkpoint::save_from(
             std::move(name), {tensor.rows, tensor.columns}, all + tensor.offset));
     });
@@ -66,7 +67,7 @@ Result<void> Snapshots::save(Trainer& trainer) {
 Result<std::optional<std::uint64_t>> Snapshots::restore(Trainer& trainer,
                                                         const std::optional<std::string>& path) {
     std::vector<checkpoint::LoadTensor> tensors;
-    each_tensor(trainer, [&](std::string name, const Tensor& tensor, float* all) {
+    each_tensor(trainer.learner(), [&](std::string name, const Tensor& tensor, float* all) {
         tensors.push_back(checkpoint::load_into(
             std::move(name), {tensor.rows, tensor.columns}, all + tensor.offset));
     });
@@ -86,6 +87,7 @@ Result<std::optional<std::uint64_t>> Snapshots::restore(Trainer& trainer,
             .at(restored->path)
             .mend("it was written by another program; start in an empty directory");
     }
+    MPITRAIN_TRY_VOID(trainer.learner().place());
     trainer.resume_at(restored->step,
                       static_cast<std::uint64_t>(std::get<std::int64_t>(cursor->second)));
     last_step_ = restored->step;

@@ -9,9 +9,6 @@
 namespace char_lm {
 
 using mpitrain::Result;
-using mpitrain::collectives::Buffer;
-using mpitrain::collectives::DataType;
-using mpitrain::collectives::GradientReducer;
 using mpitrain::collectives::ReduceOp;
 
 namespace {
@@ -25,15 +22,9 @@ constexpr std::size_t line_length_max = 80;
 
 Trainer::Trainer(const Corpus& corpus,
                  const Options& options,
-                 mpitrain::collectives::Communicator& ranks)
-    : corpus_(corpus),
-      options_(options),
-      ranks_(ranks),
-      model_({.alphabet = corpus.alphabet_size(), .hidden = options.hidden}),
-      adam_(model_.parameters().size()),
-      gradient_(model_.parameters().size() + 1) {
-    model_.initialise(options.seed);
-}
+                 mpitrain::collectives::Communicator& ranks,
+                 Learner& learner)
+    : corpus_(corpus), options_(options), ranks_(ranks), learner_(learner) {}
 
 Trainer::Share Trainer::share_of(std::uint64_t count) const {
     const auto rank = static_cast<std::uint64_t>(ranks_.rank());
@@ -66,42 +57,15 @@ double Trainer::learning_rate() const {
     return options_.learning_rate * std::min(1.0, (step + 1) / warm_up) * fall;
 }
 
-Result<void> Trainer::open_reducer() {
-    constexpr std::size_t bucket_bytes = std::size_t{64} << 10;  // about a layer of the usual model
-    std::vector<Buffer> parts;
-    for (const Tensor& tensor : model_.tensors()) {
-        parts.emplace_back(&gradient_[tensor.offset], tensor.count(), DataType::f32);
-    }
-    parts.emplace_back(&gradient_.back(), 1, DataType::f32);
-    MPITRAIN_TRY(
-        auto reducer,
-        GradientReducer::open(ranks_, parts, {.op = ReduceOp::sum, .bucket_bytes = bucket_bytes}));
-    reducer_.emplace(std::move(reducer));
-    return {};
-}
-
 Result<double> Trainer::advance() {
-    if (!reducer_) {
-        MPITRAIN_TRY_VOID(open_reducer());
-    }
     gather_batch();
-    std::fill(gradient_.begin(), gradient_.end(), 0.0F);
-    const std::span<float> gradient(gradient_.data(), gradient_.size() - 1);
-    const double loss =
-        model_.learn(batch_.contexts, batch_.targets, gradient, [this](std::size_t tensor) {
-            reducer_->ready(tensor);
-        });
-    gradient_.back() = static_cast<float>(loss);
-    reducer_->ready(model_.tensors().size());
-    MPITRAIN_TRY_VOID(reducer_->finish());
-    const float scale = 1.0F / static_cast<float>(options_.batch);
-    for (float& element : gradient_) {
-        element *= scale;
-    }
-    adam_.update(model_.parameters(), gradient, learning_rate(), step_ + 1);
+    MPITRAIN_TRY(
+        const double loss,
+        learner_.learn(batch_,
+                       {.number = step_ + 1, .batch = options_.batch, .rate = learning_rate()}));
     ++step_;
     cursor_ += options_.batch;
-    return static_cast<double>(gradient_.back());
+    return loss;
 }
 
 Result<double> Trainer::validate() {
@@ -111,21 +75,25 @@ Result<double> Trainer::validate() {
     std::array<double, 1> sum{};
     for (std::uint64_t begin = share.begin; begin < share.end; begin += rows_max) {
         const std::uint64_t rows = std::min(rows_max, share.end - begin);
-        sum[0] += model_.loss({&text.contexts[begin * Corpus::context], rows * Corpus::context},
-                              {&text.targets[begin], rows});
+        MPITRAIN_TRY(
+            const double loss,
+            learner_.loss({&text.contexts[begin * Corpus::context], rows * Corpus::context},
+                          {&text.targets[begin], rows}));
+        sum[0] += loss;
     }
     MPITRAIN_TRY_VOID(ranks_.allreduce(sum, ReduceOp::sum));
     return sum[0] / static_cast<double>(text.count());
 }
 
-std::vector<std::string> Trainer::write_lines(std::size_t count) {
+Result<std::vector<std::string>> Trainer::write_lines(std::size_t count) {
+    MPITRAIN_TRY_VOID(learner_.fetch());
     std::vector<std::string> lines(count);
     std::uint64_t draws = 0;
     for (std::string& line : lines) {
         std::array<Symbol, Corpus::context> before{};
         before.fill(corpus_.line_end());
         while (line.size() < line_length_max) {
-            const auto probabilities = model_.predict(before);
+            const auto probabilities = learner_.model().predict(before);
             double rest = random_unit(writing_seed + options_.seed, draws++);
             std::size_t symbol = 0;
             while (symbol + 1 < probabilities.size() &&

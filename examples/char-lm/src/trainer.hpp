@@ -1,15 +1,13 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <string>
 #include <vector>
 
-#include "adam.hpp"
 #include "corpus.hpp"
-#include "model.hpp"
+#include "learner.hpp"
 #include "mpitrain/base/result.hpp"
 #include "mpitrain/collectives/communicator.hpp"
-#include "mpitrain/collectives/gradient_reducer.hpp"
 #include "options.hpp"
 
 namespace char_lm {
@@ -23,22 +21,22 @@ namespace char_lm {
 // randomness has no state (random.hpp). All calls but the accessors are collective.
 class Trainer {
   public:
-    // `corpus` and `ranks` must outlive the trainer.
+    // `corpus`, `ranks` and `learner` must outlive the trainer.
     Trainer(const Corpus& corpus,
             const Options& options,
-            mpitrain::collectives::Communicator& ranks);
+            mpitrain::collectives::Communicator& ranks,
+            Learner& learner);
 
     // Takes the next step. Returns the mean loss over the batch, in nats per character.
     mpitrain::Result<double> advance();
     // The mean loss over the text that was held out, each rank computing its share.
     mpitrain::Result<double> validate();
     // New lines, written by the model; the same on every rank. Not collective.
-    std::vector<std::string> write_lines(std::size_t count);
+    mpitrain::Result<std::vector<std::string>> write_lines(std::size_t count);
 
     [[nodiscard]] std::uint64_t step() const { return step_; }      // steps taken
     [[nodiscard]] std::uint64_t cursor() const { return cursor_; }  // examples used, by all ranks
-    [[nodiscard]] Model<float>& model() { return model_; }
-    [[nodiscard]] Adam& adam() { return adam_; }
+    [[nodiscard]] Learner& learner() { return learner_; }
     // Goes on from here; the parameters and Adam's state have been put in place.
     void resume_at(std::uint64_t step, std::uint64_t cursor);
 
@@ -51,18 +49,14 @@ class Trainer {
     [[nodiscard]] Share share_of(std::uint64_t count) const;
     [[nodiscard]] double learning_rate() const;
     void gather_batch();
-    mpitrain::Result<void> open_reducer();
 
     const Corpus& corpus_;
     Options options_;
     mpitrain::collectives::Communicator& ranks_;
-    Model<float> model_;
-    Adam adam_;
+    Learner& learner_;
     std::uint64_t step_ = 0;
     std::uint64_t cursor_ = 0;
-    Examples batch_;               // this rank's slice
-    std::vector<float> gradient_;  // one more than the parameters: the loss travels along
-    std::optional<mpitrain::collectives::GradientReducer> reducer_;  // of the tensors and the loss
+    Examples batch_;  // this rank's slice
 };
 
 }  // namespace char_lm

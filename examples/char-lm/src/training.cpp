@@ -74,15 +74,16 @@ Result<bool> train(const Options& options,
 
 Result<void> train(const Options& options,
                    const Corpus& corpus,
-                   mpitrain::collectives::Communicator& ranks) {
+                   mpitrain::collectives::Communicator& ranks,
+                   Learner& learner) {
     const Narrator narrator(ranks.rank() == 0);
-    Trainer trainer(corpus, options, ranks);
+    Trainer trainer(corpus, options, ranks, learner);
     narrator.say("text: {} characters to learn from, {} to be tested on, {} different ones",
                  corpus.training().count(),
                  corpus.validation().count(),
                  corpus.alphabet_size());
     narrator.say(
-        "model: {} parameters on {} ranks", trainer.model().parameters().size(), ranks.size());
+        "model: {} parameters on {} ranks", learner.model().parameters().size(), ranks.size());
     std::optional<Snapshots> snapshots;
     if (const auto directory = checkpoint_directory(options); !directory.empty()) {
         MPITRAIN_TRY(snapshots, Snapshots::open(directory, corpus, options, ranks));
@@ -102,7 +103,8 @@ Result<void> train(const Options& options,
     }
     MPITRAIN_TRY(const double loss, trainer.validate());
     narrator.say("words of its own:");
-    for (const std::string& line : trainer.write_lines(options.samples)) {
+    MPITRAIN_TRY(const auto lines, trainer.write_lines(options.samples));
+    for (const std::string& line : lines) {
         narrator.say("    {}", line);
     }
     narrator.say("unigram entropy {:.4f} nats per character: the loss of counting alone",

@@ -1,6 +1,8 @@
 // Makes collectives for ever, in steps of three; at a step one rank does something that keeps the
 // others waiting.
 //   stuck --kind stop|loop|skip|size|order|read --rank R --step S --file FIFO [--plain]
+//   stuck --kind slow --rank R --step S --steps N [--plain]
+// The last ends well after N short steps, of which one took ten times as long: no hang at all.
 // The sizes are beyond what MPI sends without waiting for its receiver: else a swap of two calls
 // would go unnoticed.
 // --plain: by MPI's own calls; else by mpitrain::collectives. Says where it went wrong in one line
@@ -44,6 +46,9 @@ void check(int code) {
         stay("MPI says " + std::to_string(code));
     }
 }
+
+constexpr std::chrono::milliseconds pause_of_a_step{5};
+constexpr std::chrono::milliseconds pause_of_a_short_step{1};
 
 struct Calls {
     Communicator* ranks;  // null: MPI's own
@@ -125,8 +130,18 @@ int main(int argc, char** argv) {
         return 1;
     }
     Calls calls{.ranks = arguments.has("--plain") ? nullptr : &*world};
+    if (kind == "slow") {
+        for (long step = 0; step < arguments.number("--steps", 0); ++step) {
+            const bool slow = step == wrong_step && world->rank() == wrong_rank;
+            std::this_thread::sleep_for(pause_of_a_short_step * (slow ? 10 : 1));
+            calls.broadcast(100);
+            calls.allreduce(300);
+            calls.barrier();
+        }
+        return environment->close() ? 0 : 1;
+    }
     for (long step = 0;; ++step) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        std::this_thread::sleep_for(pause_of_a_step);
         if (step == wrong_step && world->rank() == wrong_rank && !go_wrong(kind, file, calls)) {
             continue;
         }

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -106,6 +107,13 @@ class Communicator {
     // The ranks that give the same colour, ordered by `key`, then by rank; none for a rank without
     // a colour. Options are inherited.
     Result<std::optional<Communicator>> split(std::optional<int> color, int key);
+
+    // The ranks but those in `without`, in their order; called by those that stay alone. With nccl
+    // also after a call has failed because ranks are gone, and then the others go on without them;
+    // with mpi only while this communicator is usable, since MPI itself does not outlive its ranks.
+    // Errors: invalid_argument (this rank, or none, is in `without`), unsupported (this NCCL
+    // cannot).
+    Result<Communicator> shrink(std::span<const int> without);
 
     // Gives up at once and alone, without waiting: calls fail from now on, and those of the other
     // ranks end with unavailable (nccl, and mpi on the same node) or at their deadline. Use when

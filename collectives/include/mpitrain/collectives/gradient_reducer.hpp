@@ -19,13 +19,19 @@ struct GradientReducerOptions {
     std::size_t bucket_bytes = std::size_t{4} << 20;
     Compression compression = Compression::none;  // f32 alone
     // Whether a thread of its own reduces while the caller computes. Across nodes that needs
-    // Environment::open(ThreadUse::any).
+    // Environment::open(ThreadUse::any). On GPUs there is no thread: work is enqueued, and
+    // overlaps.
     bool overlap = true;
+    // On GPUs: the cudaStream_t that gradients are computed on; null: CUDA's default stream.
+    void* compute_stream = nullptr;
 };
 
 // Adds up the gradients of all ranks, bucket by bucket while the backward pass still computes the
 // rest. Parameters are given in the order in which the forward pass uses them; the backward pass
 // finishes them in reverse, and so do the buckets fill up.
+//
+// On host memory a gradient is complete when it is computed, on GPUs (a communicator of the nccl
+// backend) when its computation is enqueued on the compute stream. finish() waits for all of it.
 //
 // In each step the caller says ready(i) once for each parameter whose gradient is complete and must
 // not touch that gradient again until finish() has returned; then it holds the sum over all ranks.
@@ -41,10 +47,11 @@ struct GradientReducerOptions {
 // One owner, one thread. finish() is collective; open() too.
 class GradientReducer {
   public:
-    // `gradients` are borrowed for the reducer's life, all of type f32 or all f64; `ranks`, of
-    // the mpi backend, for this call.
+    // `gradients` are borrowed for the reducer's life, all of type f32 or all f64; `ranks`, whose
+    // backend says where they live, for this call.
     // Errors: invalid_argument (types, op, compression of f64, none at all), unsupported (overlap
-    // across nodes without ThreadUse::any; nccl), those of opening a communicator.
+    // across nodes without ThreadUse::any; compression on GPUs), those of opening a communicator
+    // (mpi) or splitting one (nccl).
     static Result<GradientReducer> open(Communicator& ranks,
                                         std::span<const Buffer> gradients,
                                         const GradientReducerOptions& options = {});

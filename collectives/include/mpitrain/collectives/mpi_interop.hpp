@@ -12,7 +12,7 @@ namespace mpitrain::collectives {
 Result<Communicator> communicator_from_mpi(MPI_Comm group, const CommunicatorOptions& options = {});
 
 // The MPI communicator underneath, borrowed: valid while `communicator` lives; errors are returned,
-// not fatal. Tags 0 and 1 are taken. Errors: invalid_argument for a backend that has none.
+// not fatal. Tags 0 to 2 are taken. Errors: invalid_argument for a backend that has none.
 Result<MPI_Comm> native_mpi(Communicator& communicator);
 
 }  // namespace mpitrain::collectives
