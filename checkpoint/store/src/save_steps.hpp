@@ -42,6 +42,7 @@ class SaveSteps {
 
     [[nodiscard]] bool is_first() const { return world_.peers.rank() == 0; }
     [[nodiscard]] Peers& peers() { return world_.peers; }
+    [[nodiscard]] FileSystem& files() { return world_.files; }
     [[nodiscard]] const StoreOptions& options() const { return options_; }
     [[nodiscard]] std::string fresh_token() { return world_.fresh_token(); }
     [[nodiscard]] std::string path_of(std::uint64_t step) const;
