@@ -71,6 +71,7 @@ class PosixCheckpointer final : public Checkpointer {
                    {options.keep_last, options.keep_every, options.keep_interval},
                    options.deadline,
                    options.hdf5_view,
+                   options.layout,
                    options.async_bytes_per_second},
           saver_(make_saver(world_, options_)) {}
     PosixCheckpointer(const PosixCheckpointer&) = delete;
