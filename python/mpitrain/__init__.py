@@ -20,10 +20,12 @@ __all__ = [
     "checkpoint",
     "checkpoint_committed",
     "checkpoint_directory",
+    "checkpoint_failed",
     "checkpoint_started",
     "progress",
     "resume_path",
     "should_stop",
+    "stop_time_left",
 ]
 
 _METRICS_MAX = 8
@@ -52,6 +54,13 @@ def should_stop(step):
     return library is not None and library.mpitrain_should_stop(step) == 1
 
 
+def stop_time_left():
+    """Seconds until this program will be killed, once should_stop() has said yes; None: no stop, or no deadline is known."""
+    library = _library.load()
+    left = -1 if library is None else library.mpitrain_stop_time_left_ms()
+    return None if left < 0 else left / 1000
+
+
 def checkpoint_started():
     """Begins the time that is spent in saving, for the ledger. Optional."""
     library = _library.load()
@@ -64,6 +73,13 @@ def checkpoint_committed(step):
     library = _library.load()
     if library is not None:
         library.mpitrain_checkpoint_committed(step)
+
+
+def checkpoint_failed(step, reason):
+    """Says that a checkpoint of `step` could not be saved, so that the launcher tells of it too."""
+    library = _library.load()
+    if library is not None:
+        library.mpitrain_checkpoint_failed(step, str(reason).encode())
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import ctypes
 import functools
 import os
-from ctypes import c_char_p, c_double, c_int, c_uint64
+from ctypes import c_char_p, c_double, c_int, c_int64, c_uint64
 
 _NAME = "libmpitrain_client.so"
 
@@ -14,6 +14,8 @@ def _declare(library):
         "mpitrain_should_stop": (c_int, c_uint64),
         "mpitrain_checkpoint_started": (None,),
         "mpitrain_checkpoint_committed": (None, c_uint64),
+        "mpitrain_checkpoint_failed": (None, c_uint64, c_char_p),
+        "mpitrain_stop_time_left_ms": (c_int64,),
     }
     for name, (result, *arguments) in declare.items():
         function = getattr(library, name)

@@ -16,6 +16,7 @@ Tensors are numpy arrays or torch tensors. torch is not needed; bfloat16 and 8-b
 there, else the integers of their bits.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -26,12 +27,22 @@ from dataclasses import dataclass, field
 
 import numpy
 
-from . import _buffers, _state
+from . import _buffers, _state, checkpoint_failed, stop_time_left
 from ._checkpoint_library import CheckpointError, Library
 
 __all__ = ["CheckpointError", "Checkpointer", "Commit", "Restored", "Shard", "import_safetensors", "last_commit", "open_commit"]
 
 _STRUCTURE = "mpt.structure"
+
+
+@contextlib.contextmanager
+def _failure_told(step):
+    """Lets the launcher know of a save that fails."""
+    try:
+        yield
+    except CheckpointError as error:
+        checkpoint_failed(step or 0, error)
+        raise
 
 
 @dataclass
@@ -70,20 +81,34 @@ class Checkpointer:
         self._library = Library({"directory": self._directory, "mpi": mpi, **options})
         world = self._library.world()
         self.rank, self.size = world["rank"], world["size"]
+        self._behind = None  # the step that is being saved behind the training
 
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
+        if kind is not None:
+            self._behind = None  # what ends the program counts
         self.close()
 
     def close(self):
-        """Waits for a save behind the training, and gives the directory back."""
-        self._library.close()
+        """Waits for a save behind the training, and gives the directory back. Raises what went wrong with that save, where poll()
+        has not told it."""
+        try:
+            if self._behind is not None:
+                self.wait()
+                self.poll()
+        finally:
+            self._library.close()
 
     def save(self, step, tensors, *, attributes=None, blobs=None, wait=True, time_left=None):
         """Commits arrays, tensors and Shards by name. With `wait` false the state is copied and saved behind the training: True,
-        or False where the one before is not yet done and this one was skipped."""
+        or False where the one before is not yet done and this one was skipped.
+
+        `time_left`, in seconds, is how long a save that is waited for may take: one that is known to take longer fails at once.
+        After should_stop() it is what mpitrain leaves the program. The launcher is told of a save that fails."""
+        if time_left is None and wait:
+            time_left = stop_time_left()
         specs, keep, addresses = [], [], []
         for name, value in tensors.items():
             part = value if isinstance(value, Shard) else None
@@ -103,8 +128,13 @@ class Checkpointer:
             what["blobs"].append({"name": name, "bytes": len(array), "global": name == _STRUCTURE})
             keep.append(array)
             blob_addresses.append(array.ctypes.data)
-        answer = self._library.save(step, what, addresses, blob_addresses, not wait)
-        return answer if wait else answer["started"]
+        with _failure_told(step):
+            answer = self._library.save(step, what, addresses, blob_addresses, not wait)
+        if wait:
+            return answer
+        if answer["started"]:
+            self._behind = step
+        return answer["started"]
 
     def save_state(self, step, state, **options):
         """save() of a nested state, such as {"model": model.state_dict(), "optimizer": optimizer.state_dict()}."""
@@ -114,7 +144,16 @@ class Checkpointer:
 
     def poll(self):
         """The commit of a save behind the training that has ended, once; None while there is none. Raises what went wrong."""
-        return self._library.poll()
+        step = self._behind
+        try:
+            with _failure_told(step):
+                commit = self._library.poll()
+        except CheckpointError:
+            self._behind = None
+            raise
+        if commit is not None:
+            self._behind = None
+        return commit
 
     def wait(self, seconds=600.0):
         self._library.wait(seconds)

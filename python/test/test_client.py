@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -14,6 +15,7 @@ LIBRARY = os.environ.get("MPITRAIN_CLIENT_LIBRARY", "")
 # Offsets of docs/formats/control-page.md.
 MAGIC, STOP_PHASE, CLIENT_USE, STOP_STEP, ANSWERED = 0, 16, 20, 24, 32
 EXTERNAL_STOP, STEP, TOTAL, METRIC_COUNT, METRICS, COMMITS, COMMIT_STEP = 48, 72, 80, 88, 96, 416, 424
+STOP_DEADLINE_NS, FAILED_SEQUENCE, FAILED_STEP, FAILED_REASON = 1472, 1480, 1488, 1496
 DECIDED = 2
 
 
@@ -101,6 +103,20 @@ class WithAnAgent(unittest.TestCase):
         result = self.run_program("print([m.should_stop(s) for s in (4, 5, 6)])", page)
         self.assertEqual(result.stdout, "[False, True, True]\n")
         self.assertEqual(page.u64(ANSWERED), 7)
+
+    def test_the_time_left_is_told_once_a_stop_is(self):
+        page = Page()
+        page.put("=Q", STOP_STEP, 5)
+        page.put("=I", STOP_PHASE, DECIDED)
+        page.put("=Q", STOP_DEADLINE_NS, time.clock_gettime_ns(time.CLOCK_MONOTONIC) + 1000 * 10**9)
+        program = "print(m.stop_time_left(), m.should_stop(5), 900 < m.stop_time_left() <= 1000)"
+        self.assertEqual(self.run_program(program, page).stdout, "None True True\n")
+
+    def test_a_save_that_failed_is_told(self):
+        page = Page()
+        self.run_program("m.checkpoint_failed(7, OSError('disk full'))", page)
+        self.assertEqual((page.u64(FAILED_SEQUENCE), page.u64(FAILED_STEP)), (2, 7))
+        self.assertEqual(page.bytes(FAILED_REASON, 10), b"disk full\0")
 
     def test_a_term_from_outside_is_a_request(self):
         page = Page()

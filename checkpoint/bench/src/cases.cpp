@@ -53,6 +53,7 @@ class Bench {
     ~Bench() {
         models_.clear();
         behind_models_.clear();
+        single_models_.clear();
         few_model_.checkpoints.reset();
         peers_.reset();
         few_peers_.reset();
@@ -109,8 +110,11 @@ class Bench {
     }
 
     Result<void> open();
-    Result<Model> open_model(
-        const std::string& name, std::size_t count, Peers& peers, int rank, int size) const;
+    Result<Model> open_model(const std::string& name,
+                             std::size_t count,
+                             Peers& peers,
+                             const Team& team,
+                             Layout layout = Layout::per_rank) const;
     Result<void> save(Model& model, std::span<std::byte> memory) const;
     Result<void> round();
     std::vector<Case> writes();
@@ -135,20 +139,25 @@ class Bench {
     std::map<std::size_t, Model> models_;
     Model few_model_;
     std::map<std::size_t, Model> behind_models_;
+    std::map<std::size_t, Model> single_models_;
     Samples samples_;
     std::uint64_t bytes_of_case_ = 0;
     bool dropped_ = false;  // the first round
     std::uint64_t round_ = 0;
 };
 
-Result<Model> Bench::open_model(
-    const std::string& name, std::size_t count, Peers& peers, int rank, int size) const {
+Result<Model> Bench::open_model(const std::string& name,
+                                std::size_t count,
+                                Peers& peers,
+                                const Team& team,
+                                Layout layout) const {
     Model model;
-    model.tensors = tensors_of(settings_.total_bytes, count, rank, size);
+    model.tensors = tensors_of(settings_.total_bytes, count, team.rank(), team.size());
     model.directory = settings_.directory + "/" + name;
     // Removing old commits would be timed too.
     MPITRAIN_TRY(model.checkpoints,
-                 Checkpointer::open({.directory = model.directory, .keep_last = 0}, peers));
+                 Checkpointer::open(
+                     {.directory = model.directory, .keep_last = 0, .layout = layout}, peers));
     return model;
 }
 
@@ -161,17 +170,22 @@ Result<void> Bench::open() {
     MPITRAIN_TRY(peers_, mpi_peers(team_.comm()));
     MPITRAIN_TRY(few_peers_, mpi_peers(few_.comm()));
     for (const std::size_t count : settings_.tensor_counts) {
-        MPITRAIN_TRY(
-            models_[count],
-            open_model(fmt::format("save-{}", count), count, *peers_, team_.rank(), team_.size()));
+        MPITRAIN_TRY(models_[count],
+                     open_model(fmt::format("save-{}", count), count, *peers_, team_));
     }
     for (const std::size_t count : settings_.tensor_counts) {
-        MPITRAIN_TRY(
-            behind_models_[count],
-            open_model(fmt::format("async-{}", count), count, *peers_, team_.rank(), team_.size()));
+        MPITRAIN_TRY(behind_models_[count],
+                     open_model(fmt::format("async-{}", count), count, *peers_, team_));
+    }
+    for (const std::size_t count : settings_.tensor_counts) {
+        if (count <= 300) {
+            MPITRAIN_TRY(
+                single_models_[count],
+                open_model(fmt::format("single-{}", count), count, *peers_, team_, Layout::single));
+        }
     }
     if (is_of_few()) {
-        MPITRAIN_TRY(few_model_, open_model("save-few", 1, *few_peers_, few_.rank(), few_.size()));
+        MPITRAIN_TRY(few_model_, open_model("save-few", 1, *few_peers_, few_));
     }
     return {};
 }
@@ -227,6 +241,12 @@ std::vector<Case> Bench::writes() {
                  }});
         }
     }
+    for (auto& [count, model] : single_models_) {
+        cases.push_back({{"save-single", count}, [this, &model = model]() -> Result<void> {
+                             bytes_of_case_ = bytes_of(model.tensors);
+                             return save(model, state_.bytes());
+                         }});
+    }
     return cases;
 }
 
@@ -274,6 +294,11 @@ std::vector<Case> Bench::reads() {
     plain("read-direct-few", few_, Cache::past);
     for (auto& [count, model] : models_) {
         cases.push_back({{"load", count}, [this, &model = model] {
+                             return load(model, model.tensors, *model.checkpoints);
+                         }});
+    }
+    for (auto& [count, model] : single_models_) {
+        cases.push_back({{"load-single", count}, [this, &model = model] {
                              return load(model, model.tensors, *model.checkpoints);
                          }});
     }
@@ -437,14 +462,16 @@ Result<void> Bench::round() {
     for (const Case& one : cases) {
         MPITRAIN_TRY_VOID(clean([&] { evict(settings_.directory); }));
         MPITRAIN_TRY_VOID(run_case(one, is_for_few(one.name) ? few_ : team_));
-        if (one.name.first == "load" || one.name.first == "load-more") {
+        if (one.name.first.starts_with("load") && !is_for_few(one.name)) {
             MPITRAIN_TRY_VOID(check_back(models_.at(one.name.second).tensors));
         }
     }
     return clean([&] {
         std::error_code ignored;
-        for (auto& [count, model] : models_) {
-            fs::remove_all(fmt::format("{}/step-{}", model.directory, model.step), ignored);
+        for (const auto* models : {&models_, &single_models_}) {
+            for (const auto& [count, model] : *models) {
+                fs::remove_all(fmt::format("{}/step-{}", model.directory, model.step), ignored);
+            }
         }
         fs::remove_all(fmt::format("{}/step-{}", few_model_.directory, few_model_.step), ignored);
         for (int rank = 0; rank < team_.size(); ++rank) {

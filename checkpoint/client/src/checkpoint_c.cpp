@@ -118,8 +118,20 @@ Json to_json(const Restored& restored) {
             {"warnings", restored.warnings}};
 }
 
-Options read_options(const Json& json) {
+Result<Layout> read_layout(const std::string& name) {
+    if (name == "single") {
+        return Layout::single;
+    }
+    if (name == "per_rank") {
+        return Layout::per_rank;
+    }
+    return Error(ErrorCode::invalid_argument, fmt::format("unknown layout '{}'", name))
+        .mend("it is per_rank or single");
+}
+
+Result<Options> read_options(const Json& json) {
     Options options;
+    MPITRAIN_TRY(options.layout, read_layout(json.value("layout", "per_rank")));
     options.directory = json.at("directory").get<std::string>();
     options.model = json.value("model", options.model);
     options.keep_last = json.value("keep_last", options.keep_last);
@@ -153,8 +165,9 @@ Result<std::unique_ptr<Peers>> make_peers(bool with_mpi) {
 Result<Json> open(const char* text, mpitrain_checkpointer** out) {
     const Json json = Json::parse(text);
     auto self = std::make_unique<mpitrain_checkpointer>();
+    MPITRAIN_TRY(Options options, read_options(json));
     MPITRAIN_TRY(self->peers, make_peers(json.value("mpi", false)));
-    MPITRAIN_TRY(self->checkpoints, Checkpointer::open(read_options(json), *self->peers));
+    MPITRAIN_TRY(self->checkpoints, Checkpointer::open(std::move(options), *self->peers));
     *out = self.release();
     return Json::object();
 }

@@ -72,6 +72,7 @@ class PosixCheckpointer final : public Checkpointer {
                    {options.keep_last, options.keep_every, options.keep_interval},
                    options.deadline,
                    options.hdf5_view,
+                   options.layout,
                    options.async_bytes_per_second},
           local_directory_(std::move(options.local_directory)) {
         if (local_directory_.empty()) {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "mpitrain/checkpoint/box.hpp"
+#include "single_layout.hpp"
 
 namespace mpitrain::checkpoint {
 namespace {
@@ -105,6 +106,7 @@ class Division {
 
     void add(const Owner& owner, Piece piece) {
         const auto rank = static_cast<std::size_t>(owner.rank);
+        piece.rank = owner.rank;
         piece.source = owner.source;
         load_[rank] += piece.size_bytes;
         pieces_[rank].push_back(std::move(piece));
@@ -224,9 +226,9 @@ Result<void> divide_blobs(std::span<const Contribution> ranks, SavePlan& plan, D
 }
 
 // Gives every piece its place: a dataset of its own, or the next free bytes of its type's pool.
-class Layout {
+class PlacesOfRank {
   public:
-    Layout(const SavePlan& plan, ShardPlan& shard) : plan_(plan), shard_(shard) {}
+    PlacesOfRank(const SavePlan& plan, ShardPlan& shard) : plan_(plan), shard_(shard) {}
 
     void place(Piece& piece) {
         const DType dtype = piece.of_blob ? DType::uint8 : plan_.tensors[piece.item].dtype;
@@ -273,9 +275,9 @@ ShardPlan lay_out(const SavePlan& plan, int rank, std::vector<Piece> pieces) {
         return std::tie(a.of_blob, a.item, a.block.offset) <
                std::tie(b.of_blob, b.item, b.block.offset);
     });
-    Layout layout(plan, shard);
+    PlacesOfRank places(plan, shard);
     for (Piece& piece : pieces) {
-        layout.place(piece);
+        places.place(piece);
     }
     std::stable_sort(pieces.begin(), pieces.end(), [](const Piece& a, const Piece& b) {
         return std::tie(a.dataset, a.dataset_offset) < std::tie(b.dataset, b.dataset_offset);
@@ -286,12 +288,23 @@ ShardPlan lay_out(const SavePlan& plan, int rank, std::vector<Piece> pieces) {
 
 }  // namespace
 
-Result<SavePlan> plan_save(std::span<const Contribution> ranks) {
+Result<SavePlan> plan_save(std::span<const Contribution> ranks, Layout layout) {
     MPITRAIN_TRY(const ByName tensors, gather(ranks));
     SavePlan plan;
     Division division(ranks.size());
     divide_tensors(tensors, plan, division);
     MPITRAIN_TRY_VOID(divide_blobs(ranks, plan, division));
+    if (layout == Layout::single) {
+        std::vector<Piece> pieces;
+        for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
+            std::vector<Piece>& more = division.pieces(rank);
+            std::move(more.begin(), more.end(), std::back_inserter(pieces));
+        }
+        if (!pieces.empty()) {
+            plan.shards.push_back(lay_out_single(plan, std::move(pieces)));
+        }
+        return plan;
+    }
     for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
         if (!division.pieces(rank).empty()) {
             plan.shards.push_back(

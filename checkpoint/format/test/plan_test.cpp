@@ -89,6 +89,42 @@ TEST(SavePlan, ContributionsTravelAsTheyAre) {
     EXPECT_FALSE(decode_contribution("{}"));
 }
 
+TEST(SavePlan, InOneFileATensorOfRowsIsOneDataset) {
+    const auto by = [](std::uint64_t begin, std::uint64_t rows, Block columns) {
+        return Contribution{{{"rows", DType::float32, {64, 4096}, {{begin, 0}, {rows, 4096}}},
+                             {"uneven", DType::float32, {99, 999}, {{begin, 0}, {rows, 999}}},
+                             {"columns", DType::float32, {64, 1024}, std::move(columns)},
+                             {"small", DType::float32, {begin + rows}, {}}},
+                            {}};
+    };
+    Contribution first = by(0, 40, {{0, 0}, {64, 512}});
+    Contribution second = by(40, 24, {{0, 512}, {64, 512}});
+    first.tensors[1].block.extent[0] = 40;
+    second.tensors[1].block.extent[0] = 59;
+    first.tensors[3].shape = second.tensors[3].shape = {10};
+    const auto plan = plan_save(std::vector{first, second}, Layout::single);
+    ASSERT_TRUE(plan) << plan.error().text();
+    ASSERT_EQ(plan->shards.size(), 1U);
+    std::map<std::string, std::vector<std::uint64_t>> datasets;
+    for (const DatasetPlan& dataset : plan->shards[0].datasets) {
+        datasets[dataset.path] = dataset.shape;
+    }
+    // The border of "uneven" is at byte 159840, within a block.
+    const std::map<std::string, std::vector<std::uint64_t>> wanted = {
+        {"/rows", {64, 4096}},
+        {"/_mpt/block/0/uneven", {40, 999}},
+        {"/_mpt/block/1/uneven", {59, 999}},
+        {"/_mpt/block/0/columns", {64, 512}},
+        {"/_mpt/block/1/columns", {64, 512}},
+        {"/_mpt/pool/float32", {4096}}};
+    EXPECT_EQ(datasets, wanted);
+    for (const Piece& piece : plan->shards[0].pieces) {
+        if (plan->shards[0].datasets[piece.dataset].path == "/rows") {
+            EXPECT_EQ(piece.dataset_offset, piece.rank == 0 ? 0U : 40U * 4096 * 4);
+        }
+    }
+}
+
 // Two shards hold the halves of "w"; every value of a byte is where it lies.
 Manifest two_halves(std::uint64_t rows, std::uint64_t row_bytes) {
     Manifest manifest;

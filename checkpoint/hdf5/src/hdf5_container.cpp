@@ -37,6 +37,13 @@ class Hdf5Container final : public Container {
         const Locked locked;
         return hdf5::make_shard_image(datasets, block_bytes);
     }
+    Result<ShardImage> shared_file(std::span<const DatasetPlan> datasets,
+                                   std::uint32_t block_bytes,
+                                   std::span<const ViewTensor> virtuals,
+                                   const Attributes& attributes) override {
+        const Locked locked;
+        return hdf5::make_shared_image(datasets, block_bytes, virtuals, attributes);
+    }
     Result<std::vector<std::byte>> view(std::span<const ViewTensor> tensors,
                                         const Attributes& attributes) override {
         const Locked locked;

@@ -60,17 +60,24 @@ std::vector<Extent> MemoryFile::written(std::uint64_t begin, std::uint64_t end) 
     return extents;
 }
 
-Result<Handle> create_file(MemoryFile& memory, std::uint64_t metadata_bytes) {
+Result<Handle> create_file(MemoryFile& memory,
+                           std::uint64_t metadata_bytes,
+                           std::uint64_t border_bytes) {
     MPITRAIN_TRY(const Handle access, property_list(H5P_FILE_ACCESS));
     const char* what = "set how the file is laid out";
     MPITRAIN_TRY_VOID(use_memory(access, memory));
     MPITRAIN_TRY_VOID(
         done(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110), what));
     MPITRAIN_TRY_VOID(
-        done(H5Pset_alignment(access.get(), MemoryFile::page_bytes, MemoryFile::page_bytes), what));
+        done(H5Pset_alignment(access.get(), MemoryFile::page_bytes, border_bytes), what));
     MPITRAIN_TRY_VOID(done(H5Pset_meta_block_size(access.get(), metadata_bytes), what));
     MPITRAIN_TRY(const Handle create, property_list(H5P_FILE_CREATE));
     MPITRAIN_TRY_VOID(done(H5Pset_obj_track_times(create.get(), false), what));
+    if (border_bytes > MemoryFile::page_bytes) {
+        // The library would remember the gaps and put its own bytes there.
+        MPITRAIN_TRY_VOID(done(
+            H5Pset_file_space_strategy(create.get(), H5F_FSPACE_STRATEGY_AGGR, false, 1), what));
+    }
     return opened(H5Fcreate("checkpoint", H5F_ACC_TRUNC, create.get(), access.get()),
                   &H5Fclose,
                   "create a file");

@@ -35,8 +35,11 @@ class MemoryFile {
 };
 
 // Creates an HDF5 file in `memory`, which must outlive it, laid out for direct I/O: objects of a
-// page or more on page borders, the library's own bytes in blocks of about `metadata_bytes`.
-Result<Handle> create_file(MemoryFile& memory, std::uint64_t metadata_bytes);
+// page or more on multiples of `border_bytes`, the library's own bytes in blocks of about
+// `metadata_bytes`. With larger borders than pages, the gaps before them stay empty.
+Result<Handle> create_file(MemoryFile& memory,
+                           std::uint64_t metadata_bytes,
+                           std::uint64_t border_bytes = MemoryFile::page_bytes);
 
 // How links are made: names are UTF-8.
 Result<Handle> link_properties();

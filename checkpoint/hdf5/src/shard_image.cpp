@@ -5,6 +5,7 @@
 
 #include "memory_file.hpp"
 #include "types.hpp"
+#include "view.hpp"
 
 namespace mpitrain::checkpoint::hdf5 {
 namespace {
@@ -82,11 +83,19 @@ std::vector<Extent> metadata_of(const MemoryFile& memory,
     return extents;
 }
 
-Result<ShardImage> lay_out(std::span<const DatasetPlan> datasets,
-                           std::uint64_t metadata_bytes,
-                           std::uint64_t table_bytes) {
+// How a file is laid out, besides its datasets.
+struct Outline {
+    std::uint64_t metadata_bytes = 0;
+    std::uint64_t border_bytes = page;
+    std::uint64_t table_bytes = 0;
+    // What is in the file but has no bytes of its own: made last, so that it moves nothing.
+    std::span<const ViewTensor> virtuals{};
+    const Attributes* attributes = nullptr;
+};
+
+Result<ShardImage> lay_out(std::span<const DatasetPlan> datasets, const Outline& outline) {
     MemoryFile memory;
-    MPITRAIN_TRY(Handle file, create_file(memory, metadata_bytes));
+    MPITRAIN_TRY(Handle file, create_file(memory, outline.metadata_bytes, outline.border_bytes));
     MPITRAIN_TRY(Handle links, link_properties());
     MPITRAIN_TRY(Handle create, contiguous_properties());
     Maker maker{std::move(file), std::move(links), std::move(create)};
@@ -97,11 +106,15 @@ Result<ShardImage> lay_out(std::span<const DatasetPlan> datasets,
         image.dataset_offsets.push_back(offset);
         data.emplace_back(offset, size_of(dataset));
     }
-    image.table_bytes = table_bytes;
-    if (table_bytes > 0) {
+    image.table_bytes = outline.table_bytes;
+    if (image.table_bytes > 0) {
         MPITRAIN_TRY(image.table_offset,
-                     maker.make({table_path, DType::uint32, {table_bytes / 4}}));
-        data.emplace_back(image.table_offset, table_bytes);
+                     maker.make({table_path, DType::uint32, {image.table_bytes / 4}}));
+        data.emplace_back(image.table_offset, image.table_bytes);
+    }
+    MPITRAIN_TRY_VOID(add_tensors(maker.file, maker.links, maker.groups, outline.virtuals));
+    if (outline.attributes != nullptr) {
+        MPITRAIN_TRY_VOID(add_attributes(maker.file, *outline.attributes));
     }
     MPITRAIN_TRY_VOID(maker.file.close("close the file"));
     image.size_bytes = memory.size_bytes();
@@ -109,33 +122,91 @@ Result<ShardImage> lay_out(std::span<const DatasetPlan> datasets,
     return image;
 }
 
+// Whether the table has room for every block of the file.
+bool has_room(const ShardImage& image, std::uint32_t block_bytes) {
+    const std::uint64_t blocks = (image.size_bytes + block_bytes - 1) / block_bytes;
+    return blocks * 4 <= image.table_bytes && image.table_offset % page == 0;
+}
+
+// The table is in the file whose blocks it counts, and what the library adds is not known before:
+// guess, look, and guess again in the rare case. `spare_bytes` of the file may come to be later.
+Result<ShardImage> lay_out_with_table(std::span<const DatasetPlan> datasets,
+                                      std::uint32_t block_bytes,
+                                      std::uint64_t spare_bytes,
+                                      Outline& outline) {
+    std::uint64_t bytes = 0;
+    outline.metadata_bytes = 4096;
+    for (const DatasetPlan& dataset : datasets) {
+        bytes += round_up(size_of(dataset), outline.border_bytes);
+        outline.metadata_bytes += 512 + dataset.path.size();
+    }
+    outline.metadata_bytes = round_up(outline.metadata_bytes, page);
+    if (block_bytes == 0) {
+        return lay_out(datasets, outline);
+    }
+    std::uint64_t file_bytes = bytes + 2 * outline.metadata_bytes + spare_bytes;
+    for (int attempt = 0; attempt < 4; ++attempt) {
+        outline.table_bytes = round_up((file_bytes / block_bytes + 2) * 4, page);
+        MPITRAIN_TRY(ShardImage image, lay_out(datasets, outline));
+        if (has_room(image, block_bytes)) {
+            return image;
+        }
+        file_bytes = image.size_bytes + outline.table_bytes + spare_bytes;
+    }
+    return Error(ErrorCode::internal, "the checksum table finds no place in the shard file");
+}
+
+// Whether the library has put bytes of its own where a rank writes its blocks.
+bool is_in_the_way(const ShardImage& image, std::span<const DatasetPlan> datasets) {
+    for (std::size_t i = 0; i < datasets.size(); ++i) {
+        const std::uint64_t begin = image.dataset_offsets[i];
+        const std::uint64_t end = round_up(begin + size_of(datasets[i]), rank_border_bytes);
+        const auto after = std::lower_bound(image.metadata.begin(),
+                                            image.metadata.end(),
+                                            begin,
+                                            [](const Extent& extent, std::uint64_t at) {
+                                                return extent.offset + extent.bytes.size() <= at;
+                                            });
+        if (begin % rank_border_bytes != 0 ||
+            (after != image.metadata.end() && after->offset < end)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 }  // namespace
 
 Result<ShardImage> make_shard_image(std::span<const DatasetPlan> datasets,
                                     std::uint32_t block_bytes) {
-    std::uint64_t bytes = 0;
-    std::uint64_t metadata_bytes = 4096;
-    for (const DatasetPlan& dataset : datasets) {
-        bytes += round_up(size_of(dataset), page);
-        metadata_bytes += 512 + dataset.path.size();
-    }
-    metadata_bytes = round_up(metadata_bytes, page);
-    if (block_bytes == 0) {
-        return lay_out(datasets, metadata_bytes, 0);
-    }
-    // The table is in the file whose blocks it counts, and what the library adds is not known
-    // before: guess, look, and guess again in the rare case.
-    std::uint64_t file_bytes = bytes + 2 * metadata_bytes;
-    for (int attempt = 0; attempt < 4; ++attempt) {
-        const std::uint64_t table_bytes = round_up((file_bytes / block_bytes + 2) * 4, page);
-        MPITRAIN_TRY(ShardImage image, lay_out(datasets, metadata_bytes, table_bytes));
-        const std::uint64_t blocks = (image.size_bytes + block_bytes - 1) / block_bytes;
-        if (blocks * 4 <= table_bytes && image.table_offset % page == 0) {
-            return image;
+    Outline outline;
+    return lay_out_with_table(datasets, block_bytes, 0, outline);
+}
+
+Result<ShardImage> make_shared_image(std::span<const DatasetPlan> datasets,
+                                     std::uint32_t block_bytes,
+                                     std::span<const ViewTensor> virtuals,
+                                     const Attributes& attributes) {
+    constexpr std::uint64_t spare_bytes = std::uint64_t{16} << 20U;
+    Outline outline{.border_bytes = rank_border_bytes};
+    MPITRAIN_TRY(ShardImage plain, lay_out_with_table(datasets, block_bytes, spare_bytes, outline));
+    if (!virtuals.empty() || !attributes.empty()) {
+        const auto offsets = std::move(plain.dataset_offsets);
+        outline.virtuals = virtuals;
+        outline.attributes = &attributes;
+        MPITRAIN_TRY(plain, lay_out(datasets, outline));
+        if (!has_room(plain, block_bytes)) {
+            return Error(ErrorCode::invalid_argument, "the attributes take more than 16 MiB")
+                .mend("keep them as a tensor or a blob");
         }
-        file_bytes = image.size_bytes + table_bytes;
+        if (plain.dataset_offsets != offsets) {
+            return Error(ErrorCode::internal, "attributes have moved the datasets of a file");
+        }
     }
-    return Error(ErrorCode::internal, "the checksum table finds no place in the shard file");
+    if (is_in_the_way(plain, datasets)) {
+        return Error(ErrorCode::internal, "the HDF5 library has written where a rank writes");
+    }
+    return plain;
 }
 
 }  // namespace mpitrain::checkpoint::hdf5

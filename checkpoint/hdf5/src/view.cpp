@@ -1,3 +1,5 @@
+#include "view.hpp"
+
 #include <utility>
 #include <variant>
 
@@ -82,19 +84,32 @@ Result<void> add_attribute(const Handle& file, const std::string& name, const At
 
 }  // namespace
 
+Result<void> add_tensors(const Handle& file,
+                         const Handle& links,
+                         Groups& groups,
+                         std::span<const ViewTensor> tensors) {
+    for (const ViewTensor& tensor : tensors) {
+        MPITRAIN_TRY_VOID(groups.make(file, links, "/" + tensor.name));
+        MPITRAIN_TRY_VOID(add_tensor(file, links, tensor));
+    }
+    return {};
+}
+
+Result<void> add_attributes(const Handle& file, const Attributes& attributes) {
+    for (const auto& [name, value] : attributes) {
+        MPITRAIN_TRY_VOID(add_attribute(file, name, value));
+    }
+    return {};
+}
+
 Result<std::vector<std::byte>> make_view(std::span<const ViewTensor> tensors,
                                          const Attributes& attributes) {
     MemoryFile memory;
     MPITRAIN_TRY(Handle file, create_file(memory, 2048));
     MPITRAIN_TRY(const Handle links, link_properties());
     Groups groups;
-    for (const ViewTensor& tensor : tensors) {
-        MPITRAIN_TRY_VOID(groups.make(file, links, "/" + tensor.name));
-        MPITRAIN_TRY_VOID(add_tensor(file, links, tensor));
-    }
-    for (const auto& [name, value] : attributes) {
-        MPITRAIN_TRY_VOID(add_attribute(file, name, value));
-    }
+    MPITRAIN_TRY_VOID(add_tensors(file, links, groups, tensors));
+    MPITRAIN_TRY_VOID(add_attributes(file, attributes));
     MPITRAIN_TRY_VOID(file.close("close the view"));
     std::vector<std::byte> bytes(static_cast<std::size_t>(memory.size_bytes()));
     memory.read(0, bytes);

@@ -157,5 +157,45 @@ TEST_F(Hdf5ContainerTest, SmallFloatsAreReadAsTheNumbersTheyAre) {
     }
 }
 
+TEST_F(Hdf5ContainerTest, AFileOfAllRanksShowsWholeTensors) {
+    const std::vector<DatasetPlan> plans = {{"/layer/a", DType::float32, {4, 4096}},
+                                            {"/_mpt/block/0/layer/b", DType::float32, {16}},
+                                            {"/_mpt/block/1/layer/b", DType::float32, {16}}};
+    const ViewTensor b{"layer/b",
+                       DType::float32,
+                       {2, 16},
+                       {{".", "/_mpt/block/0/layer/b", {16}, 0, 16, {{0, 0}, {1, 16}}},
+                        {".", "/_mpt/block/1/layer/b", {16}, 0, 16, {{1, 0}, {1, 16}}}}};
+    std::vector<DatasetPlan> padded = plans;
+    padded[1].shape = padded[2].shape = {4096};  // as a rank's part of a pool
+    const auto plain = container->shared_file(padded, 16384, {}, {});
+    const auto shown = container->shared_file(
+        padded, 16384, std::span(&b, 1), {{"loss", 0.5}, {"note", std::string(3000, 'x')}});
+    ASSERT_TRUE(plain && shown) << shown.error().text();
+    EXPECT_EQ(plain->dataset_offsets, shown->dataset_offsets);
+    EXPECT_EQ(plain->table_offset, shown->table_offset);
+    for (const std::uint64_t offset : shown->dataset_offsets) {
+        EXPECT_EQ(offset % 16384, 0U);
+    }
+    std::ofstream file(root / "all.h5", std::ios::binary);
+    for (const Extent& extent : shown->metadata) {
+        put(file, extent.offset, std::as_bytes(std::span(extent.bytes)));
+    }
+    for (std::size_t i = 0; i < 3; ++i) {
+        const auto values = counted(static_cast<float>(100 * i));
+        put(file, shown->dataset_offsets[i], std::as_bytes(std::span(values)));
+    }
+    file.close();
+    fs::resize_file(root / "all.h5", shown->size_bytes);
+    fs::create_directory(root / "elsewhere");
+    fs::rename(root / "all.h5", root / "elsewhere/renamed.h5");
+    const auto a = read(root / "elsewhere/renamed.h5", "/layer/a", std::size_t{4} * 4096);
+    EXPECT_TRUE(std::equal(a.begin(), a.begin() + 16, counted(0).begin()));
+    auto wanted = counted(100);
+    const auto more = counted(200);
+    wanted.insert(wanted.end(), more.begin(), more.end());
+    EXPECT_EQ(read(root / "elsewhere/renamed.h5", "/layer/b", 32), wanted);
+}
+
 }  // namespace
 }  // namespace mpitrain::checkpoint

@@ -1,5 +1,7 @@
 #include "background_save.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <thread>
 #include <utility>
@@ -76,6 +78,9 @@ Result<bool> BackgroundSave::tell(Phase next) {
 
 void BackgroundSave::end(Result<Committed> outcome) {
     phase_ = Phase::idle;
+    if (!outcome) {
+        outcome = Error(std::move(outcome).error()).at(fmt::format("saving step {}", input_.step));
+    }
     ended_.push_back(std::move(outcome));
     constexpr std::size_t untold_max = 16;
     if (ended_.size() > untold_max) {

@@ -23,6 +23,11 @@ std::string rfc3339(std::chrono::system_clock::time_point time) {
                        fmt::gmtime(std::chrono::system_clock::to_time_t(time)));
 }
 
+std::uint64_t round_up_to_pages(std::uint64_t bytes) {
+    constexpr std::uint64_t page = File::direct_alignment;
+    return (bytes + page - 1) / page * page;
+}
+
 }  // namespace
 
 SaveSteps::SaveSteps(Surroundings surroundings, StoreOptions options)
@@ -43,7 +48,8 @@ std::string SaveSteps::path_of(std::uint64_t step) const {
 }
 
 std::string SaveSteps::shard_path(std::uint64_t step, const std::string& token) const {
-    return join_path(temporary(step, token), shard_file(world_.peers.rank(), token));
+    return join_path(temporary(step, token),
+                     is_single() ? std::string(view_name) : shard_file(world_.peers.rank(), token));
 }
 
 std::string SaveSteps::plan_for(const Contribution& mine) const {
@@ -108,11 +114,11 @@ Result<void> SaveSteps::prepare_anew(const std::shared_ptr<const Contribution>& 
         contributions.push_back(std::move(contribution));
     }
     auto fresh = std::make_unique<Prepared>();
-    MPITRAIN_TRY(fresh->plan, plan_save(contributions));
+    MPITRAIN_TRY(fresh->plan, plan_save(contributions, options_.layout));
     fresh->id = token;
     fresh->mine = mine;
     for (const ShardPlan& shard : fresh->plan.shards) {
-        if (shard.rank == world_.peers.rank()) {
+        if (is_single() || shard.rank == world_.peers.rank()) {
             fresh->shard = &shard;
         }
     }
@@ -121,7 +127,15 @@ Result<void> SaveSteps::prepare_anew(const std::shared_ptr<const Contribution>& 
 }
 
 Result<void> SaveSteps::lay_out() {
-    if (prepared_->shard != nullptr && !prepared_->image) {
+    if (prepared_->shard == nullptr || prepared_->image) {
+        return {};
+    }
+    if (is_single()) {
+        MPITRAIN_TRY(
+            prepared_->image,
+            world_.container.shared_file(prepared_->shard->datasets, default_block_bytes, {}, {}));
+        prepared_->share = part_of_file(*prepared_->shard, *prepared_->image, world_.peers.rank());
+    } else {
         MPITRAIN_TRY(prepared_->image,
                      world_.container.shard(prepared_->shard->datasets, default_block_bytes));
         prepared_->share = whole_file(*prepared_->shard, *prepared_->image);
@@ -134,9 +148,12 @@ Result<std::string> SaveSteps::write_shard_of(const SaveInput& input, const std:
         return std::string();
     }
     MPITRAIN_TRY_VOID(lay_out());
+    if (prepared_->share.ranges.empty()) {
+        return std::string();
+    }
     const std::string path = shard_path(input.step, token);
     MPITRAIN_TRY(const WrittenShare written,
-                 write_share(new_file(world_.files, path, prepared_->share.size_bytes()),
+                 write_share(opener(path),
                              prepared_->share,
                              *prepared_->image,
                              {input.tensors, input.blobs},
@@ -148,49 +165,95 @@ Result<std::string> SaveSteps::write_shard_of(const Snapshot& snapshot,
                                               std::uint64_t step,
                                               const std::string& token,
                                               const Pace& pace) {
-    if (prepared_->shard == nullptr) {
+    if (prepared_->shard == nullptr || prepared_->share.ranges.empty()) {
         return std::string();
     }
     MPITRAIN_TRY_VOID(make_place(step, token));
     const std::string path = shard_path(step, token);
-    MPITRAIN_TRY(const WrittenShare written,
-                 write_snapshot(new_file(world_.files, path, prepared_->share.size_bytes()),
-                                prepared_->share,
-                                *prepared_->image,
-                                snapshot.bytes(),
-                                pace));
+    MPITRAIN_TRY(
+        const WrittenShare written,
+        write_snapshot(opener(path), prepared_->share, *prepared_->image, snapshot.bytes(), pace));
     return report(written, path);
 }
 
+OpenFile SaveSteps::opener(const std::string& path) const {
+    const std::uint64_t size_bytes = round_up_to_pages(prepared_->image->size_bytes);
+    return is_single() ? shared_file(world_.files, path, size_bytes)
+                       : new_file(world_.files, path, size_bytes);
+}
+
 Result<std::string> SaveSteps::report(const WrittenShare& written, const std::string& path) const {
+    if (is_single()) {
+        MPITRAIN_TRY_VOID(written.file->sync());
+        return encode_sums(written.sums);
+    }
     MPITRAIN_TRY(ShardFile file, finish(*written.file, path, *prepared_->image, written.sums));
     return encode(ShardReport{std::move(file), prepared_->image->dataset_offsets});
 }
 
 SaveSteps::View SaveSteps::start_view(const SaveInput& input, const std::string& token) {
     const SavePlan& plan = prepared_->plan;
-    if (!is_first() || !options_.hdf5_view || !deserves_view(plan)) {
+    const bool wanted = is_single() ? !plan.shards.empty() : options_.hdf5_view;
+    if (!is_first() || !wanted || !deserves_view(plan)) {
         return {};
     }
-    return std::async(
-        std::launch::async | std::launch::deferred,
-        [this, &input, &plan, token]() -> Result<ViewFile> {
-            Attributes attributes = input.attributes;
-            attributes["mpt.schema"] = std::string(manifest_schema);
-            attributes["mpt.step"] = static_cast<std::int64_t>(input.step);
-            MPITRAIN_TRY(const std::vector<std::byte> bytes,
-                         world_.container.view(view_of(plan, token), attributes));
-            const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-            MPITRAIN_TRY_VOID(write_new_file(
-                world_.files, join_path(temporary(input.step, token), view_name), text));
-            return ViewFile{bytes.size(), crc32c(bytes)};
-        });
+    return std::async(std::launch::async | std::launch::deferred,
+                      [this, &input, token] { return show(input, token); });
+}
+
+Result<SaveSteps::Shown> SaveSteps::show(const SaveInput& input, const std::string& token) {
+    const SavePlan& plan = prepared_->plan;
+    Attributes attributes = input.attributes;
+    attributes["mpt.schema"] = std::string(manifest_schema);
+    attributes["mpt.step"] = static_cast<std::int64_t>(input.step);
+    if (is_single()) {
+        const auto virtuals = options_.hdf5_view ? view_within(plan) : std::vector<ViewTensor>();
+        MPITRAIN_TRY(ShardImage image,
+                     world_.container.shared_file(
+                         plan.shards.front().datasets, default_block_bytes, virtuals, attributes));
+        return Shown{{}, std::move(image)};
+    }
+    MPITRAIN_TRY(const std::vector<std::byte> bytes,
+                 world_.container.view(view_of(plan, token), attributes));
+    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    MPITRAIN_TRY_VOID(
+        write_new_file(world_.files, join_path(temporary(input.step, token), view_name), text));
+    return Shown{ViewFile{bytes.size(), crc32c(bytes)}, {}};
+}
+
+// Rank 0: completes the file of all ranks, all parts of which are durable: with the container's own
+// bytes and the checksums of all blocks.
+Result<ShardReport> SaveSteps::seal(std::uint64_t step,
+                                    const std::string& token,
+                                    const std::vector<std::string>& told,
+                                    const ShardImage& image) {
+    std::vector<std::vector<FileRange>>& parts = prepared_->parts;
+    for (int rank = static_cast<int>(parts.size()); rank < world_.peers.size(); ++rank) {
+        parts.push_back(part_of_file(*prepared_->shard, *prepared_->image, rank).ranges);
+    }
+    std::vector<std::uint32_t> sums(static_cast<std::size_t>(
+        (image.size_bytes + default_block_bytes - 1) / default_block_bytes));
+    for (std::size_t rank = 0; rank < parts.size(); ++rank) {
+        MPITRAIN_TRY(const std::vector<std::uint32_t> of_rank,
+                     decode_sums(told[rank], parts[rank]));
+        place_sums(parts[rank], of_rank, sums);
+    }
+    const std::string path = shard_path(step, token);
+    const Share rest = rest_of_file(image, parts);
+    MPITRAIN_TRY(const WrittenShare written,
+                 write_share(shared_file(world_.files, path, round_up_to_pages(image.size_bytes)),
+                             rest,
+                             image,
+                             {},
+                             world_.staging));
+    place_sums(rest.ranges, written.sums, sums);
+    MPITRAIN_TRY(ShardFile file, finish(*written.file, path, image, sums));
+    return ShardReport{std::move(file), image.dataset_offsets};
 }
 
 // Rank 0: the manifest as far as the plan and the reports know it; its tensors and blobs are in
 // `contents`, made anew only when a dataset has another place than in the commit before.
-Result<Manifest> SaveSteps::describe(const std::vector<std::string>& told) {
-    MPITRAIN_TRY(std::vector<ShardReport> reports, read_reports(prepared_->plan, told));
+Result<Manifest> SaveSteps::describe(std::vector<ShardReport> reports) {
     std::vector<std::vector<std::uint64_t>> places;
     places.reserve(reports.size());
     for (const ShardReport& report : reports) {
@@ -214,7 +277,20 @@ Result<std::string> SaveSteps::commit(const SaveInput& input,
                                       const std::vector<std::string>& reports,
                                       View view) {
     const std::string place = temporary(input.step, token);
-    MPITRAIN_TRY(Manifest manifest, describe(reports));
+    Shown shown;
+    if (view.valid()) {
+        MPITRAIN_TRY(shown, view.get());
+    }
+    std::vector<ShardReport> shards;
+    if (!is_single()) {
+        MPITRAIN_TRY(shards, read_reports(prepared_->plan, reports));
+    } else if (prepared_->shard != nullptr) {
+        const ShardImage& image = shown.image ? *shown.image : *prepared_->image;
+        MPITRAIN_TRY(ShardReport sealed, seal(input.step, token, reports, image));
+        shards.push_back(std::move(sealed));
+    }
+    MPITRAIN_TRY(Manifest manifest, describe(std::move(shards)));
+    manifest.view = shown.file;
     manifest.step = input.step;
     manifest.world_size = world_.peers.size();
     manifest.created = rfc3339(world_.now());
@@ -222,9 +298,6 @@ Result<std::string> SaveSteps::commit(const SaveInput& input,
     manifest.job = world_.self.job;
     manifest.attempt = world_.self.attempt;
     manifest.attributes = input.attributes;
-    if (view.valid()) {
-        MPITRAIN_TRY(manifest.view, view.get());
-    }
     MPITRAIN_TRY_VOID(write_new_file(
         world_.files, join_path(place, manifest_name), encode(manifest, *prepared_->contents)));
     MPITRAIN_TRY_VOID(world_.files.sync_directory(place));

@@ -13,6 +13,7 @@
 #include "mpitrain/checkpoint/save_plan.hpp"
 #include "mpitrain/checkpoint/saver.hpp"
 #include "mpitrain/checkpoint/surroundings.hpp"
+#include "shard_report.hpp"
 #include "shard_writer.hpp"
 #include "share.hpp"
 #include "snapshot.hpp"
@@ -24,9 +25,12 @@ struct Prepared {
     std::string id;  // equal on all ranks, different for every plan
     std::shared_ptr<const Contribution> mine;
     SavePlan plan;
-    const ShardPlan* shard = nullptr;  // this rank's, in `plan`; null when it writes nothing
+    // That which this rank writes, or writes a part of, in `plan`; null when there is none.
+    const ShardPlan* shard = nullptr;
     std::optional<ShardImage> image;
     Share share;  // of the shard, once it is laid out
+    // Rank 0, of a file of all ranks: what each of them writes of it.
+    std::vector<std::vector<FileRange>> parts;
     // Rank 0: what the last manifest of this plan said of tensors and blobs, and the places of all
     // datasets, by shard, for which it holds.
     std::optional<EncodedContents> contents;
@@ -76,10 +80,16 @@ class SaveSteps {
                                        const std::string& token,
                                        const Pace& pace);
 
-    // Rank 0: lays the view out and writes it in a thread, or, where none is to be had, later in
-    // get(). Invalid when there is to be none. `input` must outlive it; the place to write in is
-    // there, and is not removed before it has ended.
-    using View = std::future<Result<ViewFile>>;
+    // How tools see whole tensors: in a file beside the shards, or within the one of all ranks,
+    // which then looks like this.
+    struct Shown {
+        std::optional<ViewFile> file;
+        std::optional<ShardImage> image;
+    };
+    // Rank 0: makes that in a thread, or, where none is to be had, later in get(). Invalid when
+    // there is to be none. `input` must outlive it; the place to write in is there, and is not
+    // removed before it has ended.
+    using View = std::future<Result<Shown>>;
     View start_view(const SaveInput& input, const std::string& token);
     // Rank 0: makes the commit of what all ranks have reported, and tells its size.
     Result<std::string> commit(const SaveInput& input,
@@ -102,7 +112,14 @@ class SaveSteps {
     Result<void> release() { return is_first() ? lease_.release() : Result<void>(); }
 
   private:
-    Result<Manifest> describe(const std::vector<std::string>& told);
+    [[nodiscard]] bool is_single() const { return options_.layout == Layout::single; }
+    Result<Shown> show(const SaveInput& input, const std::string& token);
+    Result<ShardReport> seal(std::uint64_t step,
+                             const std::string& token,
+                             const std::vector<std::string>& told,
+                             const ShardImage& image);
+    Result<Manifest> describe(std::vector<ShardReport> reports);
+    [[nodiscard]] OpenFile opener(const std::string& path) const;
     Result<std::string> report(const WrittenShare& written, const std::string& path) const;
     [[nodiscard]] std::string temporary(std::uint64_t step, const std::string& token) const;
     Result<void> clear_place(std::uint64_t step, const std::string& token);

@@ -1,5 +1,6 @@
 #include "shard_report.hpp"
 
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 namespace mpitrain::checkpoint {
@@ -44,6 +45,26 @@ Result<std::vector<ShardReport>> read_reports(const SavePlan& plan,
         reports.push_back(std::move(report));
     }
     return reports;
+}
+
+std::string encode_sums(std::span<const std::uint32_t> sums) {
+    std::string text(sums.size_bytes(), '\0');
+    std::memcpy(text.data(), sums.data(), sums.size_bytes());
+    return text;
+}
+
+Result<std::vector<std::uint32_t>> decode_sums(std::string_view text,
+                                               std::span<const FileRange> ranges) {
+    std::uint64_t blocks = 0;
+    for (const FileRange& range : ranges) {
+        blocks += (range.size_bytes + default_block_bytes - 1) / default_block_bytes;
+    }
+    std::vector<std::uint32_t> sums(static_cast<std::size_t>(blocks));
+    if (text.size() != blocks * sizeof(std::uint32_t)) {
+        return Error(ErrorCode::internal, "another rank has written another part of the file");
+    }
+    std::memcpy(sums.data(), text.data(), text.size());
+    return sums;
 }
 
 Manifest manifest_of(const SavePlan& plan, const std::vector<ShardReport>& reports) {

@@ -91,6 +91,14 @@ OpenFile new_file(FileSystem& files, const std::string& path, std::uint64_t size
     };
 }
 
+OpenFile shared_file(FileSystem& files, const std::string& path, std::uint64_t size_bytes) {
+    return [&files, path, size_bytes]() -> Result<std::unique_ptr<File>> {
+        MPITRAIN_TRY(auto file, files.open(path, {.mode = OpenMode::shared, .direct = true}));
+        MPITRAIN_TRY_VOID(file->allocate(size_bytes));
+        return file;
+    };
+}
+
 Result<ShardFile> finish(File& file,
                          const std::string& path,
                          const ShardImage& image,

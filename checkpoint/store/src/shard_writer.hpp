@@ -51,6 +51,9 @@ Result<WrittenShare> write_snapshot(const OpenFile& open,
 // A new file with its space reserved.
 OpenFile new_file(FileSystem& files, const std::string& path, std::uint64_t size_bytes);
 
+// A file that several ranks write: made by whoever comes first, its space reserved by each.
+OpenFile shared_file(FileSystem& files, const std::string& path, std::uint64_t size_bytes);
+
 // Writes the checksum table of a file whose blocks have these sums, gives the file its length, and
 // syncs it; its name in the directory is not synced.
 Result<ShardFile> finish(File& file,

@@ -46,6 +46,18 @@ struct Share {
 // All of a file but its checksum table, which counts as zeros.
 Share whole_file(const ShardPlan& plan, const ShardImage& image);
 
+// What `rank` writes of a file of all ranks; no ranges when it has nothing to write.
+Share part_of_file(const ShardPlan& plan, const ShardImage& image, int rank);
+
+// All of such a file that no rank writes, the `parts` being those of all of them: the container's
+// own bytes, and zeros for the table.
+Share rest_of_file(const ShardImage& image, std::span<const std::vector<FileRange>> parts);
+
+// Puts the sums of a share's blocks to their places among those of all blocks of the file.
+void place_sums(std::span<const FileRange> ranges,
+                std::span<const std::uint32_t> sums,
+                std::vector<std::uint32_t>& all);
+
 // The bytes of a piece.
 std::span<const std::byte> bytes_of(const Placed& piece,
                                     const ShardImage& image,

@@ -18,4 +18,7 @@ bool deserves_view(const SavePlan& plan);
 // How the tensors of a plan are seen through the shard files of the commit `token`.
 std::vector<ViewTensor> view_of(const SavePlan& plan, std::string_view token);
 
+// How those that are no datasets of their own are seen within a file of all ranks.
+std::vector<ViewTensor> view_within(const SavePlan& plan);
+
 }  // namespace mpitrain::checkpoint

@@ -37,8 +37,19 @@ constexpr Case cases[] = {
     {"PowerLossKeepsOthers", fake::Fault::kill_machine, 0, false, 2},
 };
 
-// The training waits for the save, or the save is behind it.
-enum class Mode { waiting, behind };
+// The training waits for the save, or the save is behind it; each rank writes a file, or all one.
+enum class Mode { waiting, behind, single, single_behind };
+
+bool is_behind(Mode mode) {
+    return mode == Mode::behind || mode == Mode::single_behind;
+}
+
+StoreOptions options_of(Mode mode) {
+    StoreOptions options = World::default_options();
+    options.layout =
+        mode == Mode::single || mode == Mode::single_behind ? Layout::single : Layout::per_rank;
+    return options;
+}
 
 // What network file systems and quotas answer.
 constexpr Case refusals[] = {
@@ -71,19 +82,19 @@ class CrashAtEveryCall : public testing::TestWithParam<std::tuple<int, Case, Mod
     bool run(std::uint64_t call) {
         const auto& [ranks, now, mode] = GetParam();
         const auto save = [mode = mode](World& world, std::uint64_t step) {
-            return mode == Mode::behind ? world.save_behind(step) : world.save(step);
+            return is_behind(mode) ? world.save_behind(step) : world.save(step);
         };
         const auto disk = fake::make_disk();
         test::make_run_directory(*disk);
         {
-            World first(*disk, ranks);
+            World first(*disk, ranks, options_of(mode));
             const auto outcome = save(first, 1);
             EXPECT_TRUE(outcome.all_ok()) << outcome.text();
         }
         bool saved = false;
         bool hit = false;
         {
-            World second(*disk, ranks);
+            World second(*disk, ranks, options_of(mode));
             disk->plan(fake::FaultPlan{.at_call = disk->calls() + call,
                                        .fault = now.fault,
                                        .errno_value = now.errno_value,
@@ -136,7 +147,9 @@ TEST_P(CrashAtEveryCall, NothingTornNothingLost) {
 
 std::string name_of(const testing::TestParamInfo<std::tuple<int, Case, Mode>>& info) {
     const auto& [ranks, now, mode] = info.param;
-    return std::string(now.name) + std::to_string(ranks) + (mode == Mode::behind ? "Behind" : "");
+    return std::string(now.name) + std::to_string(ranks) +
+           (options_of(mode).layout == Layout::single ? "Single" : "") +
+           (is_behind(mode) ? "Behind" : "");
 }
 
 INSTANTIATE_TEST_SUITE_P(Faults,
@@ -144,6 +157,13 @@ INSTANTIATE_TEST_SUITE_P(Faults,
                          testing::Combine(testing::Values(1, 2, 3, 4),
                                           testing::ValuesIn(cases),
                                           testing::Values(Mode::waiting, Mode::behind)),
+                         name_of);
+
+INSTANTIATE_TEST_SUITE_P(OneFile,
+                         CrashAtEveryCall,
+                         testing::Combine(testing::Values(1, 3),
+                                          testing::ValuesIn(cases),
+                                          testing::Values(Mode::single, Mode::single_behind)),
                          name_of);
 
 INSTANTIATE_TEST_SUITE_P(Refusals,

@@ -290,17 +290,18 @@ class MemoryFileSystem final : public FileSystem {
         : disk_(disk), process_(std::move(process)) {}
 
     Result<std::unique_ptr<File>> open(const std::string& path, OpenOptions options) override {
-        const bool create = options.mode == OpenMode::create;
+        const bool create = options.mode != OpenMode::read;
+        const bool alone = options.mode == OpenMode::create;
         return call("open", path, [&](bool) -> Result<std::unique_ptr<File>> {
             NodePtr node = disk_.find(path);
             const NodePtr parent = disk_.parent(path);
-            if (create && node) {
+            if (alone && node) {
                 return system_error(EEXIST, "create", path);
             }
             if (!parent || (!create && !node)) {
                 return system_error(ENOENT, create ? "create" : "open", path);
             }
-            if (create) {
+            if (!node) {
                 node = std::make_shared<Node>(false);
                 parent->change({{base_name(path), node}});
             }

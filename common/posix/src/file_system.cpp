@@ -165,8 +165,9 @@ FileKind kind_of(mode_t mode) {
 class PosixFileSystem final : public FileSystem {
   public:
     Result<std::unique_ptr<File>> open(const std::string& path, OpenOptions options) override {
-        const bool create = options.mode == OpenMode::create;
-        const int flags = O_CLOEXEC | (create ? O_RDWR | O_CREAT | O_EXCL : O_RDONLY);
+        const bool create = options.mode != OpenMode::read;
+        const bool alone = options.mode == OpenMode::create;
+        const int flags = O_CLOEXEC | (create ? O_RDWR | O_CREAT | (alone ? O_EXCL : 0) : O_RDONLY);
         bool direct = options.direct;
         int fd = uninterrupted(
             [&] { return ::open(path.c_str(), direct ? flags | O_DIRECT : flags, 0666); });

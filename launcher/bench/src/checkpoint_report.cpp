@@ -34,6 +34,7 @@ const std::vector<Comparison>& comparisons() {
         {"read-direct", "", {}},
         {"read-buffered", "plain read", read},
         {"load", "plain read", read},
+        {"load-single", "plain read", read},
         {"load-more", "plain read", read},
         {"load-columns", "plain read", read},
         {"read-direct-few", "", {}},

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -110,14 +111,48 @@ void checkpoint_started() {
     }
 }
 
+namespace {
+
+void end_checkpoint(ControlPage& page) {
+    if (const std::uint64_t started = page.checkpoint_started_ns.exchange(0)) {
+        page.checkpoint_ns += static_cast<std::uint64_t>(now_ns(CLOCK_MONOTONIC)) - started;
+    }
+}
+
+}  // namespace
+
+void checkpoint_failed(std::uint64_t step, std::string_view reason) {
+    ControlPage* const page = detail::page();
+    if (page == nullptr) {
+        return;
+    }
+    end_checkpoint(*page);
+    const std::uint64_t sequence = page->failed_sequence.load(std::memory_order_relaxed) | 1U;
+    page->failed_sequence.store(sequence, std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_release);
+    page->failed_step.store(step, std::memory_order_relaxed);
+    std::array<char, sizeof page->failed_reason> text{};
+    reason.copy(text.data(), text.size() - 1);
+    page->failed_reason = text;
+    page->failed_sequence.store(sequence + 1, std::memory_order_release);
+}
+
+std::optional<std::chrono::nanoseconds> stop_time_left() {
+    ControlPage* const page = detail::page();
+    const std::uint64_t deadline = page == nullptr ? 0 : page->stop_deadline_ns.load();
+    if (deadline == 0 || page->told_stop.load() == 0) {
+        return std::nullopt;
+    }
+    const std::int64_t left = static_cast<std::int64_t>(deadline) - now_ns(CLOCK_MONOTONIC);
+    return std::chrono::nanoseconds(std::max<std::int64_t>(left, 0));
+}
+
 void checkpoint_committed(std::uint64_t step) {
     ControlPage* const page = detail::page();
     if (page == nullptr) {
         return;
     }
-    if (const std::uint64_t started = page->checkpoint_started_ns.exchange(0)) {
-        page->checkpoint_ns += static_cast<std::uint64_t>(now_ns(CLOCK_MONOTONIC)) - started;
-    }
+    end_checkpoint(*page);
     const std::uint64_t index = page->commits.load();
     // The agent looks four times a second. A program that commits faster than that waits for it, so
     // that none is lost.

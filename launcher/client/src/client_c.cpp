@@ -39,6 +39,15 @@ void mpitrain_checkpoint_committed(uint64_t step) {
     mpitrain::client::checkpoint_committed(step);
 }
 
+void mpitrain_checkpoint_failed(uint64_t step, const char* reason) {
+    mpitrain::client::checkpoint_failed(step, reason == nullptr ? "" : reason);
+}
+
+int64_t mpitrain_stop_time_left_ms() {
+    const auto left = mpitrain::client::stop_time_left();
+    return left ? std::chrono::floor<std::chrono::milliseconds>(*left).count() : -1;
+}
+
 const char* mpitrain_resume_path() {
     return environment("MPITRAIN_RESUME");
 }

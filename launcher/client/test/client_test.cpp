@@ -171,6 +171,49 @@ TEST(ClientStop, IsAnsweredFromTheDecidedStepOn) {
     EXPECT_EQ(file.page->told_stop, 1U);
 }
 
+TEST(ClientStop, TellsTheTimeLeftOnceItHasSaidYes) {
+    PageFile file;
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    const auto now_s = static_cast<std::uint64_t>(now.tv_sec);
+    file.page->stop_deadline_ns = (now_s + 1000) * 1'000'000'000;
+    file.page->stop_step = 10;
+    file.page->stop_phase = static_cast<std::uint32_t>(StopPhase::decided);
+    EXPECT_EQ(in_child([&] {
+                  using namespace std::chrono_literals;
+                  detail::attach(file.path.c_str());
+                  if (should_stop(9) || stop_time_left() || !should_stop(10)) {
+                      return 1;
+                  }
+                  const auto left = stop_time_left();
+                  return left && *left > 900s && *left <= 1000s ? 0 : 2;
+              }),
+              0);
+    file.page->stop_deadline_ns = 1;  // long ago
+    EXPECT_EQ(in_child([&] {
+                  detail::attach(file.path.c_str());
+                  return mpitrain_stop_time_left_ms() == 0 ? 0 : 1;
+              }),
+              0);
+}
+
+TEST(Client, TellsOfASaveThatFailed) {
+    PageFile file;
+    EXPECT_EQ(in_child([&] {
+                  detail::attach(file.path.c_str());
+                  checkpoint_started();
+                  checkpoint_failed(7, std::string(300, 'x'));
+                  mpitrain_checkpoint_failed(8, "disk full");
+                  return 0;
+              }),
+              0);
+    EXPECT_EQ(file.page->failed_sequence, 4U);
+    EXPECT_EQ(file.page->failed_step, 8U);
+    EXPECT_STREQ(file.page->failed_reason.data(), "disk full");
+    EXPECT_GT(file.page->checkpoint_ns, 0U);
+    EXPECT_EQ(file.page->checkpoint_started_ns, 0U);
+}
+
 TEST(ClientStop, HoldsUntilTheDecision) {
     PageFile file;
     file.page->stop_phase = static_cast<std::uint32_t>(StopPhase::hold);

@@ -204,7 +204,7 @@ void Agent::on_message(const wire::Message& message) {
         connection_.send(page_ ? page_->prepare_stop() : wire::StopPrepared{});
     } else if (const auto* decision = std::get_if<wire::StopDecide>(&message)) {
         if (page_) {
-            page_->decide_stop(decision->step);
+            page_->decide_stop(decision->step, decision->left_ns);
         }
     } else if (const auto* end = std::get_if<wire::Terminate>(&message)) {
         terminate(end->signal, std::chrono::nanoseconds(end->grace_ns));

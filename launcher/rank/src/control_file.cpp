@@ -68,6 +68,9 @@ bool ControlFile::told_stop() const {
 std::vector<wire::Message> ControlFile::news() {
     std::vector<wire::Message> news;
     read_commits(news);
+    if (auto failure = read_failure()) {
+        news.emplace_back(*std::move(failure));
+    }
     if (auto progress = read_progress()) {
         news.emplace_back(*std::move(progress));
     }
@@ -96,6 +99,22 @@ void ControlFile::read_commits(std::vector<wire::Message>& news) {
             wire::Commit{page_->commit_step[slot].load(), page_->commit_time_ns[slot].load()});
     }
     page_->commits_read.store(commits_read_, std::memory_order_release);
+}
+
+std::optional<wire::SaveFailed> ControlFile::read_failure() {
+    const std::uint64_t before = page_->failed_sequence.load(std::memory_order_acquire);
+    if (before == failed_read_ || before % 2 != 0) {
+        return std::nullopt;
+    }
+    const auto reason = page_->failed_reason;
+    wire::SaveFailed failure{page_->failed_step.load(std::memory_order_relaxed),
+                             std::string(reason.data(), ::strnlen(reason.data(), reason.size()))};
+    std::atomic_thread_fence(std::memory_order_acquire);
+    if (page_->failed_sequence.load(std::memory_order_relaxed) != before) {
+        return std::nullopt;  // being written anew; the next look will see it
+    }
+    failed_read_ = before;
+    return failure;
 }
 
 std::optional<wire::Progress> ControlFile::read_progress() {
@@ -141,7 +160,11 @@ wire::StopPrepared ControlFile::prepare_stop() {
     return prepared;
 }
 
-void ControlFile::decide_stop(std::uint64_t step) {
+void ControlFile::decide_stop(std::uint64_t step, std::int64_t left_ns) {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    page_->stop_deadline_ns.store(static_cast<std::uint64_t>(
+        std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec + left_ns));
     page_->stop_step.store(step);
     page_->stop_phase.store(static_cast<std::uint32_t>(StopPhase::decided));
     wake();

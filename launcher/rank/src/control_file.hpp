@@ -23,13 +23,13 @@ class ControlFile {
 
     [[nodiscard]] wire::ClientUse use() const;
     [[nodiscard]] bool told_stop() const;
-    // What is new since the last call: Commit (each one, in order), Progress, Activity,
-    // StopRequested.
+    // What is new since the last call: Commit (each one, in order), SaveFailed (the last one),
+    // Progress, Activity, StopRequested.
     std::vector<wire::Message> news();
     // The agent's half of the handshake: holds the program at its next should_stop, and says how
     // far it had got.
     wire::StopPrepared prepare_stop();
-    void decide_stop(std::uint64_t step);
+    void decide_stop(std::uint64_t step, std::int64_t left_ns);
     // Whether the program, or a library loaded into it, notes its collectives here.
     [[nodiscard]] bool records() const;
     // The collectives it noted last, and the process that did; 0 = none.
@@ -41,6 +41,7 @@ class ControlFile {
         : path_(std::move(path)), page_(page), operations_(operations) {}
     void wake() const;
     void read_commits(std::vector<wire::Message>& news);
+    std::optional<wire::SaveFailed> read_failure();
     std::optional<wire::Progress> read_progress();
 
     std::string path_;
@@ -48,6 +49,7 @@ class ControlFile {
     recorder::OperationPage* operations_;
     std::uint64_t operations_told_ = 0;
     std::uint64_t commits_read_ = 0;
+    std::uint64_t failed_read_ = 0;
     std::uint64_t progress_read_ = 0;
     std::uint64_t checkpoint_read_ns_ = 0;
 };

@@ -236,7 +236,7 @@ TEST(ControlFile, RanksThatRaceWithAStopAllStopAtTheSameStep) {
             stop = std::max(stop, prepared.last_answered ? *prepared.last_answered + 1 : 0);
         }
         for (const TestRank* rank : {&a, &b}) {
-            rank->page->decide_stop(stop);
+            rank->page->decide_stop(stop, 0);
         }
         for (const TestRank* rank : {&a, &b}) {
             int status = 0;
@@ -265,6 +265,12 @@ TEST(ControlFile, TellsNewsOnceAndInOrder) {
     EXPECT_EQ(std::get<wire::Commit>(news[0]).step, 1U);
     EXPECT_EQ(std::get<wire::Commit>(news[1]).step, 2U);
     EXPECT_EQ(std::get<wire::Progress>(news[2]).step, 2U);
+    EXPECT_TRUE(page->news().empty());
+    client::checkpoint_failed(3, "disk full");
+    const auto failures = page->news();
+    ASSERT_EQ(failures.size(), 1U);
+    EXPECT_EQ(std::get<wire::SaveFailed>(failures[0]).step, 3U);
+    EXPECT_EQ(std::get<wire::SaveFailed>(failures[0]).reason, "disk full");
     EXPECT_TRUE(page->news().empty());
 }
 

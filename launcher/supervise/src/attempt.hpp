@@ -72,6 +72,7 @@ class AttemptObserver {
     virtual void on_progress(Rank rank, const wire::Progress& progress) = 0;
     virtual void on_activity(Rank rank, std::uint64_t operations) = 0;  // collectives begun so far
     virtual void on_commit(Rank rank, const wire::Commit& commit) = 0;
+    virtual void on_save_failed(Rank rank, const wire::SaveFailed& failure) = 0;
     virtual void on_rank_ended(const RankEnd& end) = 0;
     virtual void on_outside_signal(int signal) = 0;
     virtual void on_finished(
@@ -132,6 +133,7 @@ class Attempt {
     void on_link_closed(const AgentLink& link);
     void handle(Rank rank, const wire::Started& started);
     void handle(Rank rank, const wire::Commit& commit);
+    void handle(Rank rank, const wire::SaveFailed& failure);
     void handle(Rank rank, const wire::StopPrepared& reply);
     void handle(Rank rank, const wire::StopRequested& request);
     void handle(Rank rank, wire::Ended ended);
@@ -149,6 +151,7 @@ class Attempt {
     [[nodiscard]] std::string recorder_library() const;
     void ask_ranks_to_stop();
     void decide_stop();
+    void tell_stop();
     void nudge();  // while stopping: TERM to programs that will not ask by themselves
     void terminate_all(int signal, Nanoseconds grace);
     void end_if_all_ended();

@@ -134,6 +134,10 @@ void Attempt::handle(Rank rank, const wire::Commit& commit) {
     observer_.on_commit(rank, commit);
 }
 
+void Attempt::handle(Rank rank, const wire::SaveFailed& failure) {
+    observer_.on_save_failed(rank, failure);
+}
+
 void Attempt::handle(Rank /*rank*/, const wire::StopRequested& request) {
     if (request.from_engine) {
         engine_stopping_ = true;

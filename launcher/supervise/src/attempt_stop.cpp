@@ -36,6 +36,9 @@ void Attempt::stop(Nanoseconds grace) {
             break;
         case Phase::stopping:
             stop_deadline_ = std::min(stop_deadline_, deadline);
+            if (stop_step_) {
+                tell_stop();  // again, for what is new is the deadline
+            }
             break;
         case Phase::closing:
             if (grace == 0ns && !all_drained_) {
@@ -84,10 +87,15 @@ void Attempt::decide_stop() {
     }
     phase_timer_.cancel();
     stop_step_ = agreement_.stop_step();
-    for (const Rank rank : alive()) {
-        member(rank).link->send(wire::StopDecide{.step = *stop_step_});
-    }
+    tell_stop();
     nudge();
+}
+
+void Attempt::tell_stop() {
+    const Nanoseconds left = stop_deadline_ - std::chrono::steady_clock::now();
+    for (const Rank rank : alive()) {
+        member(rank).link->send(wire::StopDecide{.step = *stop_step_, .left_ns = left.count()});
+    }
 }
 
 void Attempt::nudge() {

@@ -214,6 +214,20 @@ void Job::on_commit(Rank /*rank*/, const wire::Commit& commit) {
         {.attempt = attempt_number_, .more = {{"step", static_cast<std::int64_t>(commit.step)}}});
 }
 
+void Job::on_save_failed(Rank /*rank*/, const wire::SaveFailed& failure) {
+    if (failed_saves_ && failed_saves_->step == failure.step) {
+        return;  // another rank's word of the same save
+    }
+    failed_saves_ =
+        FailedSaves{failed_saves_ ? failed_saves_->count + 1 : 1, failure.step, failure.reason};
+    EventFields fields{.attempt = attempt_number_};
+    fields.more.emplace_back("step", static_cast<std::int64_t>(failure.step));
+    fields.more.emplace_back("reason", failure.reason);
+    events_.emit("checkpoint.failed", fields);
+    say(fmt::format(
+        "mpitrain: the checkpoint of step {} failed: {}\n", failure.step, failure.reason));
+}
+
 void Job::on_rank_ended(const RankEnd& end) {
     EventFields fields{.attempt = attempt_number_, .rank = end.rank};
     using How = wire::Ended::How;
@@ -303,6 +317,7 @@ JobResult Job::conclude(const AttemptOutcome& outcome) const {
     result.job = directory_.id;
     result.attempts = attempt_number_;
     result.ledger = ledger_.columns(monotonic_ns());
+    result.failed_saves = failed_saves_;
     result.last_checkpoint = find_last_commit(request_.files, request_.spec.checkpoint_dir).good;
     if (outcome.succeeded) {
         result.outcome = Outcome::succeeded;

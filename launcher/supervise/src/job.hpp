@@ -70,6 +70,7 @@ class Job final : private AttemptObserver {
     void on_progress(Rank rank, const wire::Progress& progress) override;
     void on_activity(Rank rank, std::uint64_t operations) override;
     void on_commit(Rank rank, const wire::Commit& commit) override;
+    void on_save_failed(Rank rank, const wire::SaveFailed& failure) override;
     void on_rank_ended(const RankEnd& end) override;
     void on_outside_signal(int signal) override;
     void on_finished(AttemptOutcome outcome) override;
@@ -95,6 +96,7 @@ class Job final : private AttemptObserver {
     std::optional<StopReason> stop_;
     std::int64_t last_interrupt_ns_ = 0;
     std::optional<std::uint64_t> committed_step_;
+    std::optional<FailedSaves> failed_saves_;
     std::int64_t progress_event_ns_ = 0;
     bool reading_input_ = false;
     std::shared_ptr<InputWindow> input_window_;

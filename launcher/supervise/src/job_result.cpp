@@ -108,6 +108,11 @@ std::string to_json(const JobResult& result) {
         json["last_checkpoint"] = {{"step", result.last_checkpoint->step},
                                    {"path", result.last_checkpoint->path}};
     }
+    if (result.failed_saves) {
+        json["failed_saves"] = {{"count", result.failed_saves->count},
+                                {"step", result.failed_saves->step},
+                                {"reason", result.failed_saves->reason}};
+    }
     return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -158,6 +163,13 @@ std::string account(const JobResult& result, const std::string& log_path) {
         text += fmt::format("  last checkpoint: step {} in {}\n",
                             result.last_checkpoint->step,
                             result.last_checkpoint->path);
+    }
+    if (result.failed_saves) {
+        text += fmt::format("  {} checkpoint{} failed, the last that of step {}: {}\n",
+                            result.failed_saves->count,
+                            result.failed_saves->count == 1 ? "" : "s",
+                            result.failed_saves->step,
+                            result.failed_saves->reason);
     }
     if (result.outcome == Outcome::failed && result.verdict) {
         const Verdict& verdict = *result.verdict;

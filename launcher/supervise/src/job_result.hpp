@@ -12,6 +12,13 @@ namespace mpitrain {
 enum class Outcome : std::uint8_t { succeeded, failed, stopped, timeout, cancelled };
 std::string_view to_string(Outcome outcome);
 
+// Checkpoints that could not be saved, of all attempts.
+struct FailedSaves {
+    std::uint64_t count = 0;
+    std::uint64_t step = 0;  // of the last
+    std::string reason;
+};
+
 // What is true of a job once it is over: mpitrain.result/1 of CONTRACT section 6.
 struct JobResult {
     std::string job;
@@ -22,6 +29,7 @@ struct JobResult {
     std::optional<Verdict> verdict;
     Ledger::Columns ledger;
     std::optional<CommitFound> last_checkpoint;
+    std::optional<FailedSaves> failed_saves;
 };
 
 std::string to_json(const JobResult& result);  // one line, without an end

@@ -31,6 +31,8 @@ inline constexpr auto fields<Progress> =
 template <>
 inline constexpr auto fields<Commit> = std::tuple(&Commit::step, &Commit::time_ns);
 template <>
+inline constexpr auto fields<SaveFailed> = std::tuple(&SaveFailed::step, &SaveFailed::reason);
+template <>
 inline constexpr auto fields<StopPrepared> = std::tuple(&StopPrepared::use,
                                                         &StopPrepared::last_answered);
 template <>
@@ -74,7 +76,7 @@ inline constexpr auto fields<Credit> = std::tuple(&Credit::bytes);
 template <>
 inline constexpr auto fields<StopPrepare> = std::tuple();
 template <>
-inline constexpr auto fields<StopDecide> = std::tuple(&StopDecide::step);
+inline constexpr auto fields<StopDecide> = std::tuple(&StopDecide::step, &StopDecide::left_ns);
 template <>
 inline constexpr auto fields<Terminate> = std::tuple(&Terminate::signal, &Terminate::grace_ns);
 template <>

@@ -21,9 +21,9 @@ extern "C" {
 typedef struct mpitrain_checkpointer mpitrain_checkpointer;
 
 /* options: {"directory", "model", "keep_last", "keep_every", "keep_interval_s", "deadline_ms",
- * "hdf5_view", "async_bytes_per_second", "mpi"}, all but the first optional. With "mpi" true the
- * ranks are those of MPI_COMM_WORLD, and MPI is initialised if it is not; the program, or the end
- * of the process, finalises it. The answer is {}. */
+ * "hdf5_view", "layout" ("per_rank" or "single"), "async_bytes_per_second", "mpi"}, all but the
+ * first optional. With "mpi" true the ranks are those of MPI_COMM_WORLD, and MPI is initialised if
+ * it is not; the program, or the end of the process, finalises it. The answer is {}. */
 int mpitrain_checkpointer_open(const char* options, mpitrain_checkpointer** out, char** answer);
 /* Waits for a save behind the training, and gives the directory back. */
 void mpitrain_checkpointer_close(mpitrain_checkpointer* self);

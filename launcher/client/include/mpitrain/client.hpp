@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -26,12 +27,21 @@ void progress(std::uint64_t step, std::uint64_t total, std::span<const Metric> m
 // answer is no).
 bool should_stop(std::uint64_t step);
 
+// How long until this program will be killed, once should_stop has said yes: what a last checkpoint
+// may take. nullopt: no stop, or no deadline is known. Never negative. Ranks may differ by
+// milliseconds.
+std::optional<std::chrono::nanoseconds> stop_time_left();
+
 // Brackets the time a program spends in saving, for the ledger. Optional.
 void checkpoint_started();
 
 // Says that a checkpoint of `step` is durable. Call on one rank or on all, after the commit. Ends
 // checkpoint_started().
 void checkpoint_committed(std::uint64_t step);
+
+// Says that a checkpoint of `step` could not be saved, so that the launcher tells of it too, in the
+// account and as an event. At most 255 bytes of the reason are kept. Ends checkpoint_started().
+void checkpoint_failed(std::uint64_t step, std::string_view reason);
 
 // The commit to resume from (MPITRAIN_RESUME), or nullopt for a fresh start.
 std::optional<std::string> resume_path();

@@ -57,6 +57,15 @@ struct ControlPage {
         commits_read;  // written by the agent: entries below it may be overwritten
     std::atomic<std::uint64_t> checkpoint_ns;          // total time between started and committed
     std::atomic<std::uint64_t> checkpoint_started_ns;  // CLOCK_MONOTONIC; 0 = not in a checkpoint
+
+    // When the program will be killed after a stop, CLOCK_MONOTONIC; 0 = none; written by the
+    // agent.
+    std::atomic<std::uint64_t> stop_deadline_ns;
+    // The last save that failed; written by the program. Odd while being written; twice the number
+    // of failures.
+    std::atomic<std::uint64_t> failed_sequence;
+    std::atomic<std::uint64_t> failed_step;
+    std::array<char, 256> failed_reason;  // NUL-terminated
 };
 
 constexpr std::size_t control_page_bytes = 4096;

@@ -13,6 +13,7 @@
 #include "mpitrain/base/result.hpp"
 #include "mpitrain/checkpoint/attribute.hpp"
 #include "mpitrain/checkpoint/peers.hpp"
+#include "mpitrain/checkpoint/save_plan.hpp"
 #include "mpitrain/checkpoint/tensor.hpp"
 
 // What a training program links to make its state survive: every rank describes the part of each
@@ -102,6 +103,8 @@ struct Options {
     std::uint64_t async_bytes_per_second = 0;
     // How long one rank waits for the others in each phase of a save or load.
     std::chrono::milliseconds deadline = std::chrono::minutes(10);
+    // Layout::single: all ranks write one file, checkpoint.h5, with the tensors as its datasets.
+    Layout layout = Layout::per_rank;
     // checkpoint.h5, by which HDF5 tools see whole tensors; left out beyond 64 shards or 4096
     // blocks.
     bool hdf5_view = true;

@@ -55,6 +55,15 @@ class Container {
     // table_bytes is 0 then. Cost: about 20 us a dataset.
     virtual Result<ShardImage> shard(std::span<const DatasetPlan> datasets,
                                      std::uint32_t block_bytes) = 0;
+    // A file that several ranks write: every dataset begins on a border of rank_border_bytes, and
+    // nothing else lies before the border at its end. It shows `virtuals` as whole tensors, made of
+    // parts of datasets of this file (ViewSource::file is "."), and has `attributes`; datasets and
+    // table lie in the same places whatever these are. Errors: invalid_argument when they take more
+    // than 16 MiB.
+    virtual Result<ShardImage> shared_file(std::span<const DatasetPlan> datasets,
+                                           std::uint32_t block_bytes,
+                                           std::span<const ViewTensor> virtuals,
+                                           const Attributes& attributes) = 0;
     // A file in which each tensor is one dataset, made of parts of shard files. A part that cannot
     // be found reads as NaN, or as the lowest (unsigned: highest) integer.
     virtual Result<std::vector<std::byte>> view(std::span<const ViewTensor> tensors,

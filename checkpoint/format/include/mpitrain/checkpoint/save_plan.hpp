@@ -32,8 +32,14 @@ struct Contribution {
 std::string encode(const Contribution& contribution);
 Result<Contribution> decode_contribution(std::string_view text);
 
-// A contiguous dataset of a shard file: one large block of a tensor, or a pool of small ones of one
-// dtype.
+// Into how many files a commit goes.
+enum class Layout : std::uint8_t {
+    per_rank,  // each rank its own
+    single,    // all ranks one
+};
+
+// A contiguous dataset of a shard file: one large block of a tensor, a pool of small ones of one
+// dtype, or, in a file of all ranks, a whole tensor.
 struct DatasetPlan {
     std::string path;
     DType dtype = DType::uint8;
@@ -47,6 +53,7 @@ struct Piece {
     std::size_t item = 0;  // in SavePlan::tensors, or ::blobs
     Block block{};         // of the tensor; empty for a blob
     std::uint64_t size_bytes = 0;
+    int rank = 0;            // the writer
     std::size_t source = 0;  // in the writer's Contribution::tensors, or ::blobs
     std::uint64_t source_offset = 0;
     std::size_t dataset = 0;  // in ShardPlan::datasets
@@ -54,7 +61,7 @@ struct Piece {
 };
 
 struct ShardPlan {
-    int rank = 0;
+    int rank = 0;  // that writes it, or the first of all
     std::vector<DatasetPlan> datasets;
     std::vector<Piece> pieces;  // by dataset, then offset
 };
@@ -74,16 +81,21 @@ struct BlobPlan {
 struct SavePlan {
     std::vector<TensorPlan> tensors;  // by name
     std::vector<BlobPlan> blobs;      // by name, global first, then rank
-    std::vector<ShardPlan> shards;    // of the ranks that have something to write, by rank
+    std::vector<ShardPlan> shards;    // of the ranks that have something to write, by rank; or one
 };
 
 // Blocks smaller than this share a pool dataset, for a dataset costs more than their bytes.
 inline constexpr std::uint64_t pooled_below_bytes = std::uint64_t{64} * 1024;
 
+// In a file of all ranks, the bytes of one rank and those of the next never share such a unit: a
+// block of checksums.
+inline constexpr std::uint64_t rank_border_bytes = std::uint64_t{16} * 1024;
+
 // Plans a save by the ranks whose contributions these are. Equal input, equal plan. A block that
 // several ranks hold is written by one of them, or in parts by several, so that all write about the
-// same amount. Errors: invalid_argument that names tensor and rank (types or shapes that differ,
-// overlap, holes, bad names).
-Result<SavePlan> plan_save(std::span<const Contribution> ranks);
+// same amount. With Layout::single a tensor whose blocks follow each other in row-major order, from
+// border to border, is one dataset under its own name. Errors: invalid_argument that names tensor
+// and rank (types or shapes that differ, overlap, holes, bad names).
+Result<SavePlan> plan_save(std::span<const Contribution> ranks, Layout layout = Layout::per_rank);
 
 }  // namespace mpitrain::checkpoint

@@ -32,6 +32,7 @@ struct StoreOptions {
     Retention keep{};
     std::chrono::milliseconds deadline = std::chrono::minutes(10);
     bool hdf5_view = true;
+    Layout layout = Layout::per_rank;
     std::uint64_t background_bytes_per_second = 0;  // of a save behind the training; 0: no limit
 };
 

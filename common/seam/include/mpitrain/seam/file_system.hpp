@@ -18,6 +18,7 @@ namespace mpitrain {
 enum class OpenMode : std::uint8_t {
     read,    // must exist
     create,  // read and write; must not exist
+    shared,  // read and write; made if missing, for whoever comes first of several
 };
 
 struct OpenOptions {

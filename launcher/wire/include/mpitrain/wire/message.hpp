@@ -13,7 +13,7 @@
 //   agent                            supervisor
 //     Hello ────────────────────────▶           the gang is complete when every rank said it
 //           ◀──────────────────────── Start     all ranks at once, or none
-//     Started, Output*, Progress*, Activity*, Commit* ─▶
+//     Started, Output*, Progress*, Activity*, Commit*, SaveFailed* ─▶
 //           ◀──────────────────────── Credit*   how many more bytes of output may be sent
 //           ◀──────────────────────── StopPrepare, StopDecide | Terminate | Signal
 //           ◀──────────────────────── Input     standard input, a window at a time:
@@ -70,6 +70,10 @@ struct Progress {
 struct Commit {
     std::uint64_t step = 0;
     std::int64_t time_ns = 0;
+};
+struct SaveFailed {  // a checkpoint of this step could not be saved
+    std::uint64_t step = 0;
+    Text reason;
 };
 enum class ClientUse : std::uint8_t { none, attached, polls };  // polls: has called should_stop
 struct StopPrepared {
@@ -144,7 +148,8 @@ struct Credit {  // either way: supervisor for Output, agent for Input
 };
 struct StopPrepare {};
 struct StopDecide {
-    std::uint64_t step = 0;  // should_stop(s) is true from this step on
+    std::uint64_t step = 0;    // should_stop(s) is true from this step on
+    std::int64_t left_ns = 0;  // until the program will be killed
 };
 struct Terminate {
     std::int32_t signal = 0;    // first this
@@ -184,7 +189,8 @@ using Message = std::variant<Hello,
                              Release,
                              Activity,
                              Inspect,
-                             Inspected>;
+                             Inspected,
+                             SaveFailed>;
 
 // A frame: little-endian uint32 body length, one byte type (the variant's index), body. Integers
 // little-endian, booleans one byte, texts and lists a uint32 count first.
