@@ -209,6 +209,15 @@ class Saving(Case):
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn("as asked", done.stderr)
 
+    def test_a_lost_manifest_is_told(self):
+        self.saved((1, 2))
+        os.remove(os.path.join(self.directory, "step-2", "manifest.json"))
+        with Checkpointer(self.directory) as checkpoints:
+            restored = checkpoints.load()
+        self.assertEqual(restored.step, 1)
+        self.assertEqual(len(restored.warnings), 1)
+        self.assertIn("step-2", restored.warnings[0])
+
     def test_saves_by_way_of_the_node(self):
         made = self.tensors()
         local = os.path.join(self.root, "local")
