@@ -1,9 +1,11 @@
 """libmpitrain_checkpoint.so by ctypes: texts of JSON and pointers in, values out, errors raised."""
 
+import atexit
 import ctypes
 import functools
 import json
 import os
+import sys
 from ctypes import POINTER, byref, c_char_p, c_int, c_uint64, c_void_p
 
 _NAME = "libmpitrain_checkpoint.so"
@@ -47,10 +49,19 @@ def _load():
             function.argtypes = arguments
         library.mpitrain_checkpointer_close.restype = None
         library.mpitrain_checkpointer_close.argtypes = (c_void_p,)
+        library.mpitrain_checkpoint_end.restype = None
+        library.mpitrain_checkpoint_end.argtypes = ()
+        atexit.register(_end, library)
         library.mpitrain_checkpoint_free.restype = None
         library.mpitrain_checkpoint_free.argtypes = (c_void_p,)
         return library
     raise CheckpointError(f"{_NAME} is not found ({'; '.join(tried)}); set MPITRAIN_CHECKPOINT_LIBRARY", "not_found")
+
+
+def _end(library):
+    # A program that ends by an exception must not wait for the other ranks: mpirun ends them.
+    if not hasattr(sys, "last_type"):
+        library.mpitrain_checkpoint_end()
 
 
 class Library:

@@ -182,8 +182,9 @@ class Checkpointer:
             return None
         if path is not None:
             return self._load_all_of(newest["path"])
-        # The newest whose manifest is right may hold wrong bytes, which show only now. All ranks fail alike.
-        skipped = []
+        # The newest whose manifest is right may hold wrong bytes, which show only now. All ranks fail alike. What was passed over
+        # on the way to it has been told once.
+        skipped = [text for text in newest["warnings"] if text.startswith("skipped ")]
         for step in sorted((step for step in _steps(self._directory) if step <= newest["step"]), reverse=True):
             try:
                 restored = self._load_all_of(os.path.join(self._directory, f"step-{step}"))

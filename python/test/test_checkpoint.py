@@ -182,6 +182,42 @@ class Saving(Case):
         self.assertIn("step 2", restored.warnings[0])
         numpy.testing.assert_array_equal(restored.tensors["layer/w"], made[1]["layer/w"])
 
+    @unittest.skipUnless(shutil.which("mpirun"), "no mpirun")
+    def test_ranks_save_together_and_end_well(self):
+        program = os.path.join(self.root, "program.py")
+        with open(program, "w", encoding="utf-8") as file:
+            file.write("import numpy, sys\n"
+                       "from mpitrain.checkpoint import Checkpointer, Shard\n"
+                       "with Checkpointer(sys.argv[1]) as checkpoints:\n"
+                       "    mine = numpy.full((1, 5), checkpoints.rank, 'float32')\n"
+                       "    shape = (checkpoints.size, 5)\n"
+                       "    checkpoints.save(1, {'w': Shard(mine, shape, (checkpoints.rank, 0))})\n"
+                       "assert checkpoints.rank != len(sys.argv) - 3, 'as asked'\n")
+        root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+        def ranks(*words):
+            return subprocess.run(["mpirun", "-n", "2", "--oversubscribe", "--allow-run-as-root", sys.executable, program,
+                                   self.directory, *words], capture_output=True, text=True, timeout=60, check=False,
+                                  env={**os.environ, "PYTHONPATH": root})
+        done = ranks()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open_commit(self.directory) as commit:
+            numpy.testing.assert_array_equal(commit["w"][:, 0], [0, 1])
+        # One that fails does not wait in MPI's end for the other, which is stopped.
+        shutil.rmtree(self.directory)
+        done = ranks("fail")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("as asked", done.stderr)
+
+    def test_a_lost_manifest_is_told(self):
+        self.saved((1, 2))
+        os.remove(os.path.join(self.directory, "step-2", "manifest.json"))
+        with Checkpointer(self.directory) as checkpoints:
+            restored = checkpoints.load()
+        self.assertEqual(restored.step, 1)
+        self.assertEqual(len(restored.warnings), 1)
+        self.assertIn("step-2", restored.warnings[0])
+
     def test_saves_by_way_of_the_node(self):
         made = self.tensors()
         local = os.path.join(self.root, "local")

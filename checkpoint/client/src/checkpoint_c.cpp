@@ -148,6 +148,10 @@ Result<Options> read_options(const Json& json) {
     return options;
 }
 
+// Whether MPI was initialised here, and so is to be ended here.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): as global as MPI itself
+bool began_mpi = false;
+
 Result<std::unique_ptr<Peers>> make_peers(bool with_mpi) {
     if (!with_mpi) {
         return single_peer();
@@ -155,9 +159,11 @@ Result<std::unique_ptr<Peers>> make_peers(bool with_mpi) {
     int initialized = 0;
     MPI_Initialized(&initialized);
     int provided = 0;
-    if (initialized == 0 &&
-        MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
-        return Error(ErrorCode::unavailable, "MPI cannot be initialised");
+    if (initialized == 0) {
+        if (MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
+            return Error(ErrorCode::unavailable, "MPI cannot be initialised");
+        }
+        began_mpi = true;
     }
     return mpi_peers(MPI_COMM_WORLD);
 }
@@ -285,6 +291,14 @@ int mpitrain_checkpointer_load(mpitrain_checkpointer* self,
     return checkpoint::guarded(answer, [&] {
         return checkpoint::load(*self->checkpoints, path, Json::parse(tensors), targets);
     });
+}
+
+void mpitrain_checkpoint_end(void) {
+    int finalized = 0;
+    MPI_Finalized(&finalized);
+    if (mpitrain::checkpoint::began_mpi && finalized == 0) {
+        MPI_Finalize();
+    }
 }
 
 void mpitrain_checkpoint_free(char* answer) {

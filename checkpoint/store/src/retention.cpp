@@ -94,4 +94,38 @@ Result<void> remove_leftovers(FileSystem& files,
     return {};
 }
 
+Result<Prunable> list_prunable(FileSystem& files,
+                               const std::string& directory,
+                               std::uint64_t keep_good) {
+    MPITRAIN_TRY(const auto commits, list_commits(files, directory));
+    Prunable what;
+    std::uint64_t good = 0;
+    for (const CommitDirectory& commit : commits) {
+        if (good >= keep_good) {
+            what.commits.push_back(commit.path);
+        } else if (read_manifest(files, commit.path)) {
+            ++good;
+        }
+    }
+    MPITRAIN_TRY(what.leftovers, list_leftovers(files, directory));
+    return what;
+}
+
+Result<void> prune(FileSystem& files,
+                   const std::string& directory,
+                   const Prunable& what,
+                   Lease& lease,
+                   std::string_view token) {
+    MPITRAIN_TRY_VOID(lease.acquire());
+    const auto work = [&]() -> Result<void> {
+        for (const std::string& path : what.commits) {
+            MPITRAIN_TRY_VOID(remove_commit(files, path, token));
+        }
+        return remove_leftovers(files, directory);
+    };
+    auto done = work();
+    auto released = lease.release();
+    return done ? released : done;
+}
+
 }  // namespace mpitrain::checkpoint

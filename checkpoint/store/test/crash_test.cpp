@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "mpitrain/checkpoint/catalog.hpp"
+#include "mpitrain/checkpoint/lease.hpp"
 #include "mpitrain/checkpoint/retention.hpp"
 #include "world.hpp"
 
@@ -172,6 +173,70 @@ INSTANTIATE_TEST_SUITE_P(Refusals,
                                           testing::ValuesIn(refusals),
                                           testing::Values(Mode::waiting, Mode::behind)),
                          name_of);
+
+// A fault at each call of a prune by hand: what stays is whole, the newest is never lost, and a
+// second one ends the work.
+class PruneAtEveryCall : public testing::TestWithParam<Case> {
+  protected:
+    static Result<void> prune_to_one(FileSystem& files, const std::string& token) {
+        MPITRAIN_TRY(const Prunable what, list_prunable(files, "/run", 1));
+        Lease lease(files, "/run", {}, token, [](const WriterIdentity&) { return true; });
+        return prune(files, "/run", what, lease, token);
+    }
+
+    static bool run(const Case& now, std::uint64_t call) {
+        const auto disk = fake::make_disk();
+        test::make_run_directory(*disk);
+        StoreOptions keep_all = World::default_options();
+        keep_all.keep.last = 0;
+        {
+            World world(*disk, 2, keep_all);
+            for (std::uint64_t step = 1; step <= 3; ++step) {
+                EXPECT_TRUE(world.save(step).all_ok());
+            }
+        }
+        const auto files = disk->mount();
+        EXPECT_TRUE(files->make_directory("/run/step-9.tmp-dead").has_value());
+        const std::uint64_t at = disk->calls() + call;
+        disk->plan(fake::FaultPlan{.at_call = at,
+                                   .fault = now.fault,
+                                   .errno_value = now.errno_value,
+                                   .takes_effect = now.takes_effect});
+        const auto pruned = prune_to_one(*files, "a");
+        const bool hit = disk->calls() >= at;
+        if (now.fault == fake::Fault::kill_machine) {
+            disk->crash(now.seed);
+        }
+        disk->plan({});
+        const auto after = disk->mount();
+        const auto commits = list_commits(*after, "/run");
+        EXPECT_TRUE(commits && !commits->empty() && commits->front().step == 3);
+        for (const CommitDirectory& commit : *commits) {
+            const auto verified = verify_commit(*after, commit.path, {});
+            EXPECT_TRUE(verified && verified->bad.empty()) << commit.path;
+        }
+        EXPECT_EQ(World(*disk, 1, keep_all).load(), "3");
+        EXPECT_TRUE(prune_to_one(*after, "b").has_value());
+        EXPECT_EQ(list_commits(*after, "/run")->size(), 1U);
+        EXPECT_TRUE(list_leftovers(*after, "/run")->empty());
+        return hit;
+    }
+};
+
+TEST_P(PruneAtEveryCall, NothingTornNothingLost) {
+    std::uint64_t call = 1;
+    while (run(GetParam(), call)) {
+        if (HasFailure()) {
+            FAIL() << "with the fault at call " << call;
+        }
+        ASSERT_LT(++call, 500U);
+    }
+    EXPECT_GT(call, 20U);  // the prune has this many calls at least
+}
+
+INSTANTIATE_TEST_SUITE_P(Faults, PruneAtEveryCall, testing::ValuesIn(cases), [](const auto& one) {
+    return std::string(one.param.name);
+});
 
 }  // namespace
 }  // namespace mpitrain::checkpoint

@@ -23,45 +23,14 @@ constexpr settings::Option options_table[] = {
      .heading = "Options of ckpt prune"},
 };
 
-struct Doomed {
-    std::vector<std::string> commits;
-    std::vector<std::string> leftovers;
-};
-
-// The newest `keep` good ones stay, and so does everything that is newer than the last of these;
-// damaged ones do not count. With no good one nothing goes.
-Result<Doomed> choose(FileSystem& files, const std::string& directory, std::int64_t keep) {
-    MPITRAIN_TRY(const auto commits, list_commits(files, directory));
-    Doomed doomed;
-    std::int64_t good = 0;
-    for (const CommitDirectory& commit : commits) {
-        if (good >= keep) {
-            doomed.commits.push_back(commit.path);
-        } else if (read_manifest(files, commit.path)) {
-            ++good;
-        }
-    }
-    MPITRAIN_TRY(doomed.leftovers, list_leftovers(files, directory));
-    return doomed;
-}
-
-Result<void> remove(FileSystem& files, const std::string& directory, const Doomed& doomed) {
+Result<void> remove(FileSystem& files, const std::string& directory, const Prunable& what) {
     std::random_device device;
     const std::string token = fmt::format("{:08x}{:08x}{:08x}", device(), device(), device());
     Lease lease(files, directory, this_process("", 0), token, is_known_dead);
-    MPITRAIN_TRY_VOID(lease.acquire());
-    const auto work = [&]() -> Result<void> {
-        for (const std::string& path : doomed.commits) {
-            MPITRAIN_TRY_VOID(remove_commit(files, path, token));
-        }
-        return remove_leftovers(files, directory);
-    };
-    auto done = work();
-    MPITRAIN_TRY_VOID(lease.release());
-    return done;
+    return checkpoint::prune(files, directory, what, lease, token);
 }
 
-Result<void> prune(cli::Invocation& invocation) {
+Result<void> prune_directory(cli::Invocation& invocation) {
     MPITRAIN_TRY(const auto words, plain_words(invocation, 1));
     const std::string wanted = invocation.value("keep-last");
     if (wanted.empty()) {
@@ -73,7 +42,8 @@ Result<void> prune(cli::Invocation& invocation) {
         return Error(std::move(keep).error()).at("--keep-last");
     }
     const auto files = open_files();
-    MPITRAIN_TRY(const Doomed doomed, choose(*files, words[0], *keep));
+    MPITRAIN_TRY(const Prunable doomed,
+                 list_prunable(*files, words[0], static_cast<std::uint64_t>(*keep)));
     const bool dry = invocation.is_on("dry-run");
     if (!dry && !(doomed.commits.empty() && doomed.leftovers.empty())) {
         MPITRAIN_TRY_VOID(remove(*files, words[0], doomed));
@@ -97,7 +67,7 @@ Result<void> prune(cli::Invocation& invocation) {
 }
 
 int run_prune(cli::Invocation& invocation) {
-    const auto done = prune(invocation);
+    const auto done = prune_directory(invocation);
     return done ? 0 : refuse(invocation.terminal, done.error());
 }
 

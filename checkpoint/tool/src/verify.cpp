@@ -4,6 +4,7 @@
 
 #include "ckpt.hpp"
 #include "mpitrain/base/bytes.hpp"
+#include "mpitrain/checkpoint/names.hpp"
 
 namespace mpitrain::checkpoint::tool {
 namespace {
@@ -22,7 +23,9 @@ struct Checked {
 };
 
 Result<std::vector<std::string>> paths_of(FileSystem& files, const std::string& path, bool all) {
-    if (files.status(join_path(path, manifest_name))) {
+    // A commit whose manifest is gone is still one by its name.
+    if (files.status(join_path(path, manifest_name)) ||
+        (parse_step_directory(base_name(path)) && files.status(path))) {
         return std::vector<std::string>{path};
     }
     MPITRAIN_TRY(const auto commits, list_commits(files, path));
@@ -33,7 +36,6 @@ Result<std::vector<std::string>> paths_of(FileSystem& files, const std::string& 
         }
     }
     if (paths.empty()) {
-        // A commit whose manifest is gone is still a commit by its name; anything else is none.
         return Error(ErrorCode::not_found, "no checkpoint here").at(path);
     }
     return paths;

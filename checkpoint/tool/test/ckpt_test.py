@@ -256,9 +256,10 @@ class Verify(Case):
                 self.imported(1)
                 path = self.shard(1) if name == "shard" else os.path.join(self.step(1), name)
                 os.remove(path)
-                done = ckpt("verify", self.directory, "--output", "json")
-                self.assertEqual(done.returncode, 1)
-                self.assertEqual(json.loads(done.stdout)["bad"][0]["shard"], os.path.basename(path))
+                for where in (self.directory, self.step(1)):
+                    done = ckpt("verify", where, "--output", "json")
+                    self.assertEqual(done.returncode, 1, done.stderr)
+                    self.assertEqual(json.loads(done.stdout)["bad"][0]["shard"], os.path.basename(path))
 
     def test_progress_is_for_a_terminal_only(self):
         self.imported(1)

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "mpitrain/base/result.hpp"
+#include "mpitrain/checkpoint/lease.hpp"
 #include "mpitrain/seam/file_system.hpp"
 
 namespace mpitrain::checkpoint {
@@ -34,6 +35,23 @@ Result<std::vector<std::string>> apply_retention(FileSystem& files,
                                                  const Retention& keep,
                                                  std::uint64_t newest,
                                                  std::string_view token);
+
+// What a person who wants room may remove: all commits but the newest `keep_good` good ones and
+// what is newer than these, and what dead writers have left. With no good one no commit.
+struct Prunable {
+    std::vector<std::string> commits;  // newest first
+    std::vector<std::string> leftovers;
+};
+Result<Prunable> list_prunable(FileSystem& files,
+                               const std::string& directory,
+                               std::uint64_t keep_good);
+// Removes them, as the only writer. `lease` is of that directory and is given back; `token` is
+// unique. Errors: permission_denied (a job writes there), io.
+Result<void> prune(FileSystem& files,
+                   const std::string& directory,
+                   const Prunable& what,
+                   Lease& lease,
+                   std::string_view token);
 
 // What writers that died have left: directories that are no commits. The caller holds the lease, so
 // no living writer works on one.
