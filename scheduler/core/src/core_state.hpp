@@ -263,6 +263,14 @@ class Core::State {
     [[nodiscard]] std::optional<Plan> plan_whole_nodes(const Job& one,
                                                        const PoolNeed& need,
                                                        int level) const;
+    struct Clearing {
+        std::vector<NodeId> nodes;  // in cluster order
+        std::set<JobIndex> victims;
+        double cost = 0;
+    };
+    [[nodiscard]] Clearing clear_cheapest(const std::vector<NodeId>& nodes,
+                                          std::size_t count,
+                                          int level) const;
     [[nodiscard]] std::vector<JobIndex> victims_on(NodeId node, int level) const;
     [[nodiscard]] std::vector<JobIndex> victims_for(NodeId node, int slots, int level) const;
     [[nodiscard]] double cost(JobIndex victim) const;
