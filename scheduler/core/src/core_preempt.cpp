@@ -23,18 +23,22 @@ constexpr std::size_t nodes_weighed_max = 64;
 // With accounts, what is beyond somebody's due goes before all that is not.
 std::optional<Core::State::Plan> Core::State::plan_preemption(JobIndex index) const {
     const int level = asked_level(job(index));
+    const ShapeClass& shape = class_of(job(index));
+    const auto& needs = shape.sizes.empty() ? shape.needs : shape.sizes.back();  // the smallest
     if (level < policy_levels_ - 1 && accounts_.reclaims()) {
-        if (auto plan = plan_preemption(index, policy_levels_ - 1)) {
+        if (auto plan = plan_preemption(index, needs, policy_levels_ - 1)) {
             return plan;
         }
     }
-    return plan_preemption(index, level);
+    return plan_preemption(index, needs, level);
 }
 
-std::optional<Core::State::Plan> Core::State::plan_preemption(JobIndex index, int level) const {
+std::optional<Core::State::Plan> Core::State::plan_preemption(JobIndex index,
+                                                              const std::vector<PoolNeed>& needs,
+                                                              int level) const {
     const Job& one = job(index);
     std::optional<Plan> best;
-    for (const PoolNeed& need : class_of(one).needs) {
+    for (const PoolNeed& need : needs) {
         if (!tree_.can_reach(need, level)) {
             continue;
         }
@@ -66,7 +70,8 @@ double Core::State::cost(JobIndex victim) const {
     const Nanoseconds lost = std::min(now_ - one.durable, one.request.checkpoint_every);
     const double runs =
         1 + static_cast<double>(lost.count()) / static_cast<double>(preemption_cost_.count());
-    return slot_count(one.held) * runs;
+    // An elastic one starts again at once with fewer: it goes before those that would wait.
+    return slot_count(one.held) * runs * (one.request.shape.min_slots > 0 ? 0.5 : 1);
 }
 
 // Whom a job at `level` may preempt on a node, the worst level first, then the shortest in its run.

@@ -98,6 +98,7 @@ class World {
         int gpus = 0;  // held
         int preemptions = 0;
         Nanoseconds first_start = never;
+        double pace = 1;
         Nanoseconds expected = never;  // start, as the core said when it came
     };
     enum class What : std::uint8_t { ended, node_up, node_lost, wake };
@@ -151,7 +152,7 @@ class World {
 
 GangRequest World::request_of(const TraceJob& job) {
     GangRequest request{.job = job.job,
-                        .shape = {.slots = job.gpus},
+                        .shape = {.slots = job.gpus, .min_slots = job.gpus_min},
                         .priority = job.priority,
                         .account = account_of(job)};
     for (const JobId other : job.after) {
@@ -226,7 +227,15 @@ Result<void> World::carry_out(const Start& start) {
     job.first_start = std::min(job.first_start, now_);
     busy_ += job.gpus;
     ++result_.starts;
-    moments_.push({now_ + job.left, What::ended, static_cast<std::int64_t>(index), job.attempt});
+    // A gang with fewer GPUs than it wants runs so much longer.
+    const int wanted = trace_.jobs[index].gpus;
+    job.pace = trace_.jobs[index].gpus_min > 0 && job.gpus < wanted
+                   ? static_cast<double>(job.gpus) / wanted
+                   : 1;
+    const auto runs = job.pace < 1 ? Nanoseconds(static_cast<std::int64_t>(
+                                         static_cast<double>(job.left.count()) / job.pace))
+                                   : job.left;
+    moments_.push({now_ + runs, What::ended, static_cast<std::int64_t>(index), job.attempt});
     return {};
 }
 
@@ -238,7 +247,11 @@ Result<void> World::carry_out(const Stop& stop) {
         checker_.stopped(stop);
     }
     note(-stop.job.value(), stop.attempt);
-    const Nanoseconds ran = now_ - job.started;
+    const Nanoseconds wall = now_ - job.started;
+    const auto ran =
+        job.pace < 1
+            ? Nanoseconds(static_cast<std::int64_t>(static_cast<double>(wall.count()) * job.pace))
+            : wall;
     Nanoseconds lost = options_.preemption_cost;
     if (stop.reason == StopReason::node_lost) {
         const Nanoseconds every = options_.faults.checkpoint_every;

@@ -34,7 +34,7 @@ Result<Trace> finish(Trace trace, std::string_view name) {
 
 struct CsvColumns {
     std::size_t job = 0, submitted = 0, gpus = 0, duration = 0;
-    std::optional<std::size_t> estimate, priority, deadline, after, user, queue;
+    std::optional<std::size_t> estimate, priority, gpus_min, deadline, after, user, queue;
 };
 
 Result<CsvColumns> read_header(const Row& row) {
@@ -56,6 +56,7 @@ Result<CsvColumns> read_header(const Row& row) {
     }
     found.estimate = columns.find("estimate_s");
     found.priority = columns.find("priority");
+    found.gpus_min = columns.find("gpus_min");
     found.deadline = columns.find("deadline_s");
     found.after = columns.find("after");
     found.user = columns.find("user");
@@ -90,6 +91,10 @@ Result<TraceJob> read_job(const Row& row, const CsvColumns& columns) {
     if (given(columns.priority)) {
         MPITRAIN_TRY(const auto priority, row.integer(*columns.priority, "priority", -1000, 1000));
         job.priority = static_cast<int>(priority);
+    }
+    if (given(columns.gpus_min)) {
+        MPITRAIN_TRY(const auto least, row.integer(*columns.gpus_min, "gpus_min", 0, gpus));
+        job.gpus_min = static_cast<int>(least);
     }
     if (given(columns.deadline)) {
         MPITRAIN_TRY(job.deadline, row.seconds(*columns.deadline, "deadline_s"));
