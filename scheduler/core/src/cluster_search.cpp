@@ -160,7 +160,8 @@ std::optional<Allocation> ClusterTree::find(const PoolNeed& need) const {
         }
         return find_over_leaves(pool, need);
     }
-    const auto node = find_one(pool, need.slots);
+    const bool by_links = pool.inside && need.slots < pool.model.slots;
+    const auto node = by_links ? find_linked(pool, need.slots) : find_one(pool, need.slots);
     if (!node) {
         return std::nullopt;
     }

@@ -7,7 +7,6 @@
 
 #include "choose_leaves.hpp"
 #include "mpitrain/base/assert.hpp"
-#include "mpitrain/scheduler/choose_slots.hpp"
 
 namespace mpitrain::scheduler {
 namespace {
@@ -286,19 +285,7 @@ std::uint64_t ClusterTree::pick_slots(const PoolNeed& need, std::uint64_t free) 
     if (!pool.inside || std::popcount(free) == need.slots) {
         return pick_slots(free, need.slots, pool.model.slots);
     }
-    const auto [entry, added] = pool.picked.try_emplace({free, need.slots}, 0);
-    if (added) {
-        std::vector<SlotId> ids;
-        for (std::uint64_t rest = free; rest != 0; rest &= rest - 1) {
-            ids.emplace_back(std::countr_zero(rest));
-        }
-        const auto chosen = choose_slots(*pool.inside, ids, need.slots);
-        MPITRAIN_ASSERT(chosen.has_value());  // the model has these slots
-        for (const SlotId slot : *chosen) {
-            entry->second |= std::uint64_t{1} << slot.value();
-        }
-    }
-    return entry->second;
+    return pick(pool, free, need.slots).slots;
 }
 
 std::uint64_t ClusterTree::pick_slots(std::uint64_t free, int count, int slots) {

@@ -94,6 +94,12 @@ class ClusterTree {
     [[nodiscard]] std::uint64_t pick_slots(const PoolNeed& need, std::uint64_t free) const;
 
   private:
+    // What a job gets of a node's free slots, where their links are known.
+    struct Pick {
+        std::uint64_t slots = 0;
+        std::int64_t weakest = 0;  // link within them
+        std::int64_t loss = 0;     // of what linked pairs were worth, in them and in the rest
+    };
     struct Node {
         std::uint64_t free = 0;
         NodeId id;
@@ -114,7 +120,7 @@ class ClusterTree {
     struct Pool {
         NodeSpec model;
         std::shared_ptr<const NodeTopology> inside;  // none: nobody knows
-        mutable std::map<std::pair<std::uint64_t, int>, std::uint64_t> picked;
+        mutable std::map<std::pair<std::uint64_t, int>, Pick> picked;
         std::vector<int> leaves;         // ascending
         std::vector<int> block_nodes;    // sizes of its blocks
         int first = 0;                   // position of its first node
@@ -138,6 +144,8 @@ class ClusterTree {
     [[nodiscard]] bool holds_when_empty(const Pool& pool,
                                         const PoolNeed& need,
                                         const std::vector<char>& allowed) const;
+    [[nodiscard]] const Pick& pick(const Pool& pool, std::uint64_t free, int count) const;
+    [[nodiscard]] std::optional<NodeId> find_linked(const Pool& pool, int slots) const;
     [[nodiscard]] std::optional<NodeId> find_one(const Pool& pool, int slots) const;
     [[nodiscard]] Allocation take_empty(const Leaf& leaf, int count) const;
     [[nodiscard]] std::optional<Allocation> find_over_leaves(const Pool& pool,

@@ -93,8 +93,6 @@ std::uint64_t Core::digest() const {
     return state_->digest();
 }
 
-namespace {
-
 // By NodeId, for a shape that names nodes; empty = all.
 std::vector<char> allowed_nodes(const ClusterSpec& cluster, const GangShape& shape) {
     if (shape.nodes.empty() && shape.not_nodes.empty()) {
@@ -110,8 +108,6 @@ std::vector<char> allowed_nodes(const ClusterSpec& cluster, const GangShape& sha
     }
     return allowed;
 }
-
-}  // namespace
 
 Core::State::State(const ClusterSpec& cluster,
                    std::unique_ptr<Policy> policy,
@@ -159,7 +155,7 @@ void Core::State::run_timers() {
         }
     }
     run_windows();
-    changed_ = changed_ || settle_at_ <= now_;
+    changed_ = changed_ || settle_at_ <= now_ || grow_at_ <= now_;
 }
 
 void Core::State::tell_wake() {
@@ -167,7 +163,7 @@ void Core::State::tell_wake() {
         timers_.pop();
     }
     const Nanoseconds timer = timers_.empty() ? never : timers_.top().at;
-    const Nanoseconds next = std::min({timer, next_window(), settle_at_});
+    const Nanoseconds next = std::min({timer, next_window(), settle_at_, grow_at_});
     if (next != told_wake_) {
         told_wake_ = next;
         actions_.emplace_back(WakeAt{next});
@@ -212,8 +208,9 @@ void Core::State::apply(const Ended& event) {
     Job& one = job(index);
     const JobIndex claimant = std::exchange(one.claimant, nobody);
     ends_.erase({expected_end(one), index});
+    const Nanoseconds had = attained_since(one);
     leave(index);
-    one.attained += now_ - one.started;
+    one.attained += had;
     if (event.requeue && !one.over) {
         requeue(index);
     } else {
@@ -228,6 +225,7 @@ void Core::State::apply(const Ended& event) {
 // Gives back what it holds.
 void Core::State::leave(JobIndex index) {
     Job& one = job(index);
+    elastic_.erase(index);
     touch(one.held);
     tree_.release(one.held, held_level(one));
     for (const NodeSlots& piece : one.held) {
@@ -330,7 +328,9 @@ int Core::State::class_of(const GangShape& shape) {
     if (added) {
         ShapeClass made{.shape = shape, .needs = {}, .allowed = allowed_nodes(*cluster_, shape)};
         made.needs = tree_.needs(shape, made.allowed);
-        made.slots = made.needs.empty() ? 0 : made.needs.front().nodes * made.needs.front().slots;
+        made.sizes = smaller_sizes(shape, made.needs);
+        const auto& least = made.sizes.empty() ? made.needs : made.sizes.back();
+        made.slots = least.empty() ? 0 : least.front().nodes * least.front().slots;
         classes_.push_back(std::move(made));
     }
     return entry->second;
@@ -351,7 +351,7 @@ JobView Core::State::view(const Job& one) const {
     return {.request = one.request,
             .nodes = needs.front().nodes,
             .submitted = one.submitted,
-            .attained = one.attained + (running ? now_ - one.started : Nanoseconds{}),
+            .attained = one.attained + (running ? attained_since(one) : Nanoseconds{}),
             .running = running,
             .marked = one.standing.marked};
 }
@@ -450,7 +450,9 @@ Nanoseconds Core::State::expected_end(const Job& one) const {
         return never;
     }
     // What ran before counts; an estimate that has run out means "any moment".
-    return std::max(one.started + *one.request.estimate - one.attained, one.started);
+    const Nanoseconds left = std::max(*one.request.estimate - one.attained, Nanoseconds{});
+    const double longer = static_cast<double>(left.count()) / pace(one);
+    return longer > 4e18 ? never : one.started + Nanoseconds(static_cast<std::int64_t>(longer));
 }
 
 std::vector<LiveAttempt> Core::State::live() const {

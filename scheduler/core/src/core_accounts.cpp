@@ -33,13 +33,13 @@ Core::State::HeadKey Core::State::head_key(const Queue& queue, const QueueKey& k
 }
 
 // Before its slots are held in the tree, since its tier decides at what level.
-void Core::State::charge(JobIndex index) {
+void Core::State::charge(JobIndex index, int slots) {
     Job& one = job(index);
     if (!accounts_.any()) {
         return;
     }
     const int account = account_of(one);
-    one.charged = class_of(one).slots;
+    one.charged = slots;
     one.borrowed = !accounts_.within_quota(account, one.charged);
     accounts_.count_slots(account, one.charged, now_);
     if (one.borrowed) {

@@ -44,7 +44,8 @@ Result<void> Core::State::allows(const Submitted& event) const {
         return Error(ErrorCode::invalid_argument, fmt::format("job {} is known already", id));
     }
     const Nanoseconds zero{};
-    if (request.shape.slots < 1 || request.shape.slice_nodes < 0 ||
+    if (request.shape.slots < 1 || request.shape.min_slots < 0 ||
+        request.shape.min_slots > request.shape.slots || request.shape.slice_nodes < 0 ||
         request.estimate.value_or(zero) < zero || request.checkpoint_every < zero ||
         request.not_before.value_or(zero) < zero || request.deadline.value_or(zero) < zero ||
         (request.array && request.array->at_most < 0)) {

@@ -10,6 +10,7 @@ namespace mpitrain::scheduler {
 void Core::State::schedule() {
     settle_shares();
     if (pending_count_ == 0) {
+        grow();
         return;
     }
     if (policy_->backfill() == Backfill::easy) {
@@ -100,15 +101,22 @@ void Core::State::rekey(std::vector<std::pair<HeadKey, int>>& heads, const At& a
 
 // In free slots, or by preempting those of a worse level.
 bool Core::State::try_start(JobIndex index) {
-    for (const PoolNeed& need : class_of(job(index)).needs) {
-        if (auto where = find_for(job(index), need)) {
-            start(index, *std::move(where));
-            return true;
-        }
+    if (start_in_free(index, class_of(job(index)).needs) || start_smaller(index)) {
+        return true;
     }
     if (auto plan = plan_preemption(index)) {
         claim(index, *std::move(plan));
         return true;
+    }
+    return false;
+}
+
+bool Core::State::start_in_free(JobIndex index, const std::vector<PoolNeed>& needs) {
+    for (const PoolNeed& need : needs) {
+        if (auto where = find_for(job(index), need)) {
+            start(index, *std::move(where));
+            return true;
+        }
     }
     return false;
 }
@@ -122,7 +130,7 @@ void Core::State::start(JobIndex index, Allocation where) {
 
 void Core::State::take(JobIndex index, Allocation where) {
     Job& one = job(index);
-    charge(index);
+    charge(index, slot_count(where));
     tree_.hold(where, held_level(one));
     for (const NodeSlots& piece : where) {
         on_node_[static_cast<std::size_t>(piece.node.value())].push_back(index);
@@ -142,6 +150,9 @@ void Core::State::run(JobIndex index) {
     one.durable = now_;
     ++one.attempt;
     touch(one.held);  // when they come free again is known now
+    if (slot_count(one.held) < one.request.shape.slots) {
+        elastic_.insert(index);
+    }
     if (const auto waiting = waiting_.find(index); waiting != waiting_.end()) {
         over_.push_back({.who = index,
                          .waiting = std::move(waiting->second),

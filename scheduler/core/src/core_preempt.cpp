@@ -1,6 +1,8 @@
 // Whom to preempt for a gang: the fewest slots of those with the worst level.
 #include <algorithm>
 #include <bit>
+#include <map>
+#include <queue>
 #include <set>
 
 #include "choose_leaves.hpp"
@@ -21,18 +23,22 @@ constexpr std::size_t nodes_weighed_max = 64;
 // With accounts, what is beyond somebody's due goes before all that is not.
 std::optional<Core::State::Plan> Core::State::plan_preemption(JobIndex index) const {
     const int level = asked_level(job(index));
+    const ShapeClass& shape = class_of(job(index));
+    const auto& needs = shape.sizes.empty() ? shape.needs : shape.sizes.back();  // the smallest
     if (level < policy_levels_ - 1 && accounts_.reclaims()) {
-        if (auto plan = plan_preemption(index, policy_levels_ - 1)) {
+        if (auto plan = plan_preemption(index, needs, policy_levels_ - 1)) {
             return plan;
         }
     }
-    return plan_preemption(index, level);
+    return plan_preemption(index, needs, level);
 }
 
-std::optional<Core::State::Plan> Core::State::plan_preemption(JobIndex index, int level) const {
+std::optional<Core::State::Plan> Core::State::plan_preemption(JobIndex index,
+                                                              const std::vector<PoolNeed>& needs,
+                                                              int level) const {
     const Job& one = job(index);
     std::optional<Plan> best;
-    for (const PoolNeed& need : class_of(one).needs) {
+    for (const PoolNeed& need : needs) {
         if (!tree_.can_reach(need, level)) {
             continue;
         }
@@ -64,7 +70,8 @@ double Core::State::cost(JobIndex victim) const {
     const Nanoseconds lost = std::min(now_ - one.durable, one.request.checkpoint_every);
     const double runs =
         1 + static_cast<double>(lost.count()) / static_cast<double>(preemption_cost_.count());
-    return slot_count(one.held) * runs;
+    // An elastic one starts again at once with fewer: it goes before those that would wait.
+    return slot_count(one.held) * runs * (one.request.shape.min_slots > 0 ? 0.5 : 1);
 }
 
 // Whom a job at `level` may preempt on a node, the worst level first, then the shortest in its run.
@@ -150,67 +157,104 @@ std::optional<Core::State::Plan> Core::State::plan_one_node(const Job& one,
     return best;
 }
 
+// Which `count` of these nodes to clear so that what stops costs the least, near enough: the
+// cheapest first, where a gang that stops for one of its nodes costs nothing more on the others.
+// O(nodes log nodes + victims on them).
+Core::State::Clearing Core::State::clear_cheapest(const std::vector<NodeId>& nodes,
+                                                  std::size_t count,
+                                                  int level) const {
+    std::map<NodeId, std::vector<JobIndex>> on;
+    std::priority_queue<std::pair<double, NodeId>,
+                        std::vector<std::pair<double, NodeId>>,
+                        std::greater<>>
+        queue;
+    Clearing found;
+    const auto price = [&](NodeId node) {
+        double sum = 0;
+        for (const JobIndex victim : on.at(node)) {
+            sum += found.victims.contains(victim) ? 0 : cost(victim);
+        }
+        return sum;
+    };
+    for (const NodeId node : nodes) {
+        on.emplace(node, victims_on(node, level));
+        queue.emplace(price(node), node);
+    }
+    while (found.nodes.size() < count && !queue.empty()) {
+        const auto [sum, node] = queue.top();
+        queue.pop();
+        if (!on.contains(node)) {
+            continue;  // it is among them already
+        }
+        if (const double less = price(node); less < sum) {  // others on it are to stop anyway
+            queue.emplace(less, node);
+            continue;
+        }
+        found.nodes.push_back(node);
+        found.cost += sum;
+        const std::vector<JobIndex> here = on.at(node);
+        on.erase(node);
+        for (const JobIndex victim : here) {
+            found.victims.insert(victim);
+        }
+        for (const JobIndex victim : here) {
+            for (const NodeSlots& piece : job(victim).held) {
+                if (on.contains(piece.node)) {
+                    queue.emplace(price(piece.node), piece.node);
+                }
+            }
+        }
+    }
+    std::sort(found.nodes.begin(), found.nodes.end());
+    return found;
+}
+
+// By domain, the smallest that holds the gang: of the leaves that do alone, the one in which the
+// least is lost; else as choose_leaves divides it over them, the cheapest nodes of each.
 std::optional<Core::State::Plan> Core::State::plan_whole_nodes(const Job& one,
                                                                const PoolNeed& need,
                                                                int level) const {
-    struct Candidate {
-        double cost;
-        NodeId node;
-        bool operator<(const Candidate& other) const {
-            return std::tie(cost, node) < std::tie(other.cost, other.node);
-        }
-    };
-    std::map<int, std::vector<Candidate>> by_leaf;
+    std::map<int, std::vector<NodeId>> by_leaf;
     for (const NodeId node : reachable(one, need, level)) {
-        double sum = 0;
-        for (const JobIndex victim : victims_on(node, level)) {
-            sum += cost(victim);
-        }
-        by_leaf[tree_.leaf_of(node)].push_back({sum, node});
+        by_leaf[tree_.leaf_of(node)].push_back(node);
     }
     const int unit = std::max(need.slice_nodes, 1);
     std::vector<LeafRoom> rooms;
-    std::vector<LeafShare> shares;
-    double cheapest = 0;
-    for (auto& [leaf, candidates] : by_leaf) {
-        std::sort(candidates.begin(), candidates.end());
-        const int room = static_cast<int>(candidates.size()) / unit;
+    std::optional<Clearing> best;
+    for (const auto& [leaf, nodes] : by_leaf) {
+        const int room = static_cast<int>(nodes.size()) / unit;
         if (room > 0) {
-            rooms.push_back({leaf, tree_.block_of(candidates.front().node), room});
+            rooms.push_back({leaf, tree_.block_of(nodes.front()), room});
         }
-        if (room * unit < need.nodes) {
-            continue;
-        }
-        double sum = 0;
-        for (int i = 0; i < need.nodes; ++i) {
-            sum += candidates[static_cast<std::size_t>(i)].cost;
-        }
-        if (shares.empty() || sum < cheapest) {  // one leaf is enough: the cheapest such
-            shares = {{leaf, need.nodes / unit}};
-            cheapest = sum;
+        if (room * unit >= need.nodes) {
+            auto clearing = clear_cheapest(nodes, static_cast<std::size_t>(need.nodes), level);
+            if (!best || clearing.cost < best->cost) {
+                best = std::move(clearing);
+            }
         }
     }
-    if (shares.empty()) {
-        shares = choose_leaves(rooms, need.nodes / unit, need.within);
+    if (!best) {
+        best.emplace();
+        for (const LeafShare& share : choose_leaves(rooms, need.nodes / unit, need.within)) {
+            auto part = clear_cheapest(
+                by_leaf.at(share.leaf), static_cast<std::size_t>(share.count * unit), level);
+            best->nodes.insert(best->nodes.end(), part.nodes.begin(), part.nodes.end());
+            best->victims.insert(part.victims.begin(), part.victims.end());
+        }
     }
-    if (shares.empty()) {
+    if (best->nodes.empty()) {
         return std::nullopt;
     }
     Plan plan;
-    std::set<JobIndex> victims;
-    for (const LeafShare& share : shares) {
-        const auto& candidates = by_leaf.at(share.leaf);
-        for (std::size_t i = 0; i < static_cast<std::size_t>(share.count * unit); ++i) {
-            std::uint64_t slots = tree_.free_mask(candidates[i].node);
-            for (const JobIndex victim : victims_on(candidates[i].node, level)) {
-                slots |= slots_on(job(victim).held, candidates[i].node);
-                victims.insert(victim);
-            }
-            plan.where.push_back({candidates[i].node, slots});
+    for (const NodeId node : best->nodes) {
+        std::uint64_t slots = tree_.free_mask(node);
+        for (const JobIndex victim : victims_on(node, level)) {
+            slots |= slots_on(job(victim).held, node);
         }
+        plan.where.push_back({node, slots});
     }
-    plan.victims.assign(victims.begin(), victims.end());
-    for (const JobIndex victim : victims) {
+    plan.victims.assign(best->victims.begin(), best->victims.end());
+    for (const JobIndex victim : plan.victims) {
         plan.cost += cost(victim);
     }
     return plan;

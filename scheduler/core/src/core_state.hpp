@@ -17,6 +17,9 @@
 
 namespace mpitrain::scheduler {
 
+// By NodeId, for a shape that names nodes; empty = all.
+std::vector<char> allowed_nodes(const ClusterSpec& cluster, const GangShape& shape);
+
 // Why a job is not in the queue: bits of Job::holds.
 enum Hold : std::uint8_t { hold_user = 1, hold_after = 2, hold_begin = 4, hold_array = 8 };
 
@@ -79,7 +82,9 @@ class Core::State {
         GangShape shape;
         std::vector<PoolNeed> needs;
         std::vector<char> allowed;  // by NodeId, where it names nodes; empty = all
-        int slots = 0;              // that it takes, whole nodes in full
+        int slots = 0;              // that it takes, whole nodes in full; the fewest, if elastic
+        std::vector<std::vector<PoolNeed>> sizes =
+            {};  // smaller ones of an elastic gang, the largest first
     };
     // Jobs of one shape and account: when the first of them cannot start, none behind it can.
     struct Queue {
@@ -230,7 +235,7 @@ class Core::State {
     [[nodiscard]] Nanoseconds next_window() const;
 
     // Accounts
-    void charge(JobIndex index);
+    void charge(JobIndex index, int slots);
     void discharge(JobIndex index);
     void settle_shares();
     void retier(JobIndex index);
@@ -247,13 +252,25 @@ class Core::State {
     void rekey(std::vector<std::pair<HeadKey, int>>& heads, const At& at);
     void schedule_easy();
     bool try_start(JobIndex index);
+    bool start_in_free(JobIndex index, const std::vector<PoolNeed>& needs);
+    bool start_smaller(JobIndex index);
+
+    // Elastic gangs
+    [[nodiscard]] std::vector<std::vector<PoolNeed>> smaller_sizes(
+        const GangShape& shape, const std::vector<PoolNeed>& needs) const;
+    [[nodiscard]] static double pace(const Job& one);
+    [[nodiscard]] Nanoseconds attained_since(const Job& one) const;
+    void grow();
+    [[nodiscard]] bool could_grow(const Job& one);
     void start(JobIndex index, Allocation where);
     void run(JobIndex index);
     void take(JobIndex index, Allocation where);
 
     // Preemption
     [[nodiscard]] std::optional<Plan> plan_preemption(JobIndex index) const;
-    [[nodiscard]] std::optional<Plan> plan_preemption(JobIndex index, int level) const;
+    [[nodiscard]] std::optional<Plan> plan_preemption(JobIndex index,
+                                                      const std::vector<PoolNeed>& needs,
+                                                      int level) const;
     [[nodiscard]] std::vector<NodeId> reachable(const Job& one,
                                                 const PoolNeed& need,
                                                 int level) const;
@@ -263,6 +280,14 @@ class Core::State {
     [[nodiscard]] std::optional<Plan> plan_whole_nodes(const Job& one,
                                                        const PoolNeed& need,
                                                        int level) const;
+    struct Clearing {
+        std::vector<NodeId> nodes;  // in cluster order
+        std::set<JobIndex> victims;
+        double cost = 0;
+    };
+    [[nodiscard]] Clearing clear_cheapest(const std::vector<NodeId>& nodes,
+                                          std::size_t count,
+                                          int level) const;
     [[nodiscard]] std::vector<JobIndex> victims_on(NodeId node, int level) const;
     [[nodiscard]] std::vector<JobIndex> victims_for(NodeId node, int slots, int level) const;
     [[nodiscard]] double cost(JobIndex victim) const;
@@ -341,7 +366,9 @@ class Core::State {
     std::vector<std::set<JobIndex>> of_account_;          // that hold slots, where tiers matter
     std::set<std::pair<std::int64_t, JobIndex>> borrow_;  // those of them beyond a quota
     Nanoseconds settle_at_ = never;                       // the shares, though nothing happened
-    bool changed_ = false;  // something may start now that could not before
+    std::set<JobIndex> elastic_;   // that run with fewer slots than they want
+    Nanoseconds grow_at_ = never;  // when the next of them may be stopped for more
+    bool changed_ = false;         // something may start now that could not before
     // Under EASY: the first job that waits and what it was promised, as long as only submissions
     // happen, and the one submitted last.
     std::optional<std::pair<JobIndex, Promise>> promised_;

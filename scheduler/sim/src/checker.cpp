@@ -69,9 +69,9 @@ void Checker::check_shape(const scheduler::Start& start, const Live& live) {
         const bool whole = std::popcount(piece.slots) == node.slots;
         alike = alike && (whole || start.where.size() == 1);
     }
-    const bool enough = slots >= shape.slots;
-    const bool exact =
-        start.where.size() > 1 || shape.exclusive || slots == shape.slots || shape.slice_nodes > 0;
+    const bool enough = slots >= (shape.min_slots > 0 ? shape.min_slots : shape.slots);
+    const bool exact = shape.min_slots > 0 || start.where.size() > 1 || shape.exclusive ||
+                       slots == shape.slots || shape.slice_nodes > 0;
     if (start.where.empty() || nodes.size() != start.where.size() || !enough || !exact || !alike) {
         fail(fmt::format("job {} wants {} slots and starts with {} on {} nodes",
                          start.job.value(),

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <set>
 
 #include "mpitrain/base/number.hpp"
+#include "mpitrain/sim/account_file.hpp"
 #include "mpitrain/sim/cluster_file.hpp"
 #include "mpitrain/sim/report.hpp"
 #include "mpitrain/sim/text_input.hpp"
@@ -40,7 +42,7 @@ constexpr Option sim_options[] = {
      .value = "KIND",
      .summary = "what a policy is told of durations",
      .fallback = "automatic",
-     .choices = "automatic|none|exact|column|noisy"},
+     .choices = "automatic|none|exact|column|noisy|learned"},
     {.name = "noise",
      .value = "SIGMA",
      .summary = "of the logarithm of noisy estimates",
@@ -53,6 +55,27 @@ constexpr Option sim_options[] = {
      .value = "TIME",
      .summary = "a lost node costs the work since then",
      .fallback = "30m"},
+    {.name = "accounts",
+     .value = "FILE|equal",
+     .summary = "shares, quotas and limits: a table of account,parent,weight,quota,limit; or every "
+                "user (queue, where none is named) alike",
+     .completes = settings::Completes::file},
+    {.name = "half-life",
+     .value = "TIME",
+     .summary = "after which an account's usage counts half",
+     .fallback = "7d"},
+    {.name = "yield-beyond",
+     .value = "PART",
+     .summary = "above 0: accounts further beyond their share yield running gangs to others",
+     .fallback = "0"},
+    {.name = "until", .value = "TIME", .summary = "stop then, whatever is left"},
+    {.name = "ask",
+     .value = "N",
+     .summary = "ask why each job that must wait does, and for every N-th when it will start"},
+    {.name = "html",
+     .value = "FILE",
+     .summary = "write a page of plots, with nothing beside it",
+     .completes = settings::Completes::file},
     {.name = "seed", .value = "N", .summary = "of faults and noise", .fallback = "1"},
     {.name = "no-check", .summary = "do not check every step"},
 };
@@ -102,6 +125,22 @@ Result<Value> at_flag(Result<Value> value, std::string_view flag) {
     return value;
 }
 
+Result<void> read_account_options(const cli::Invocation& invocation, SimOptions& options) {
+    MPITRAIN_TRY(options.accounts.half_life,
+                 at_flag(parse_duration(value_or(invocation, "half-life", "7d")), "--half-life"));
+    MPITRAIN_TRY(
+        options.accounts.yield_beyond,
+        at_flag(parse_number(value_or(invocation, "yield-beyond", "0")), "--yield-beyond"));
+    if (const std::string until = invocation.value("until"); !until.empty()) {
+        MPITRAIN_TRY(options.until, at_flag(parse_duration(until), "--until"));
+    }
+    if (const std::string ask = invocation.value("ask"); !ask.empty()) {
+        MPITRAIN_TRY(const auto every, at_flag(parse_integer(ask, 1, 1'000'000'000), "--ask"));
+        options.forecast_every = static_cast<int>(every);
+    }
+    return {};
+}
+
 Result<SimOptions> read_options(const cli::Invocation& invocation) {
     SimOptions options;
     const auto duration = [&](std::string_view name, std::string_view fallback) {
@@ -125,13 +164,33 @@ Result<SimOptions> read_options(const cli::Invocation& invocation) {
                                 Estimates::none,
                                 Estimates::exact,
                                 Estimates::column,
-                                Estimates::noisy}) {
+                                Estimates::noisy,
+                                Estimates::learned}) {
         if (to_string(one) == estimates) {
             options.estimates = one;
         }
     }
     options.check = !invocation.is_on("no-check");
+    MPITRAIN_TRY_VOID(read_account_options(invocation, options));
     return options;
+}
+
+// Those of a file, or all that the trace names, alike.
+Result<std::vector<scheduler::AccountSpec>> load_accounts(const std::string& path,
+                                                          const Trace& trace) {
+    if (path != "equal") {
+        MPITRAIN_TRY(const std::string text, read_text(path));
+        return read_csv_accounts(text, path);
+    }
+    std::set<std::string> names;
+    for (const TraceJob& job : trace.jobs) {
+        names.insert(account_of(job));
+    }
+    std::vector<scheduler::AccountSpec> accounts;
+    for (const std::string& name : names) {
+        accounts.push_back({.name = name});
+    }
+    return accounts;
 }
 
 Result<Inputs> read_inputs(const cli::Invocation& invocation) {
@@ -158,6 +217,9 @@ Result<Inputs> read_inputs(const cli::Invocation& invocation) {
                 "--gpus-per-node"));
     MPITRAIN_TRY(inputs.cluster, load_cluster(invocation.value("cluster"), static_cast<int>(gpus)));
     MPITRAIN_TRY(inputs.trace, load_trace(invocation.value("trace")));
+    if (const std::string accounts = invocation.value("accounts"); !accounts.empty()) {
+        MPITRAIN_TRY(inputs.options.accounts.accounts, load_accounts(accounts, inputs.trace));
+    }
     return inputs;
 }
 
@@ -189,6 +251,32 @@ cli::Table table_of(const std::vector<Report>& reports) {
                    fmt::format("{:.0f}", report.decisions_per_s)});
     }
     return table;
+}
+
+// What was asked for beside the table.
+void print_answers(cli::Terminal& terminal, const std::vector<Report>& reports) {
+    for (const Report& report : reports) {
+        const Answers& answers = report.result.answers;
+        if (answers.asked > 0) {
+            const Summary error = summarise(answers.start_error);
+            terminal.note(fmt::format(
+                "{}: {} jobs had to wait, {} without a cause; starts told for {}, median error "
+                "{:.1f}% of the wait; {:.3f} ms at most to say why",
+                report.policy,
+                answers.asked,
+                answers.without_cause,
+                error.count,
+                100 * error.p50,
+                summarise(answers.explain_us).max / 1000));
+        }
+        if (!report.result.shares.empty()) {
+            terminal.note(
+                fmt::format("{}: usage is {:.2f}% from the shares, the worst account {:.2f}%",
+                            report.policy,
+                            100 * report.share_error.total,
+                            100 * report.share_error.largest));
+        }
+    }
 }
 
 Result<bool> run_all(const cli::Invocation& invocation) {
@@ -224,8 +312,14 @@ Result<bool> run_all(const cli::Invocation& invocation) {
             terminal.print(to_json(reports.back()));
         }
     }
+    if (const std::string path = invocation.value("html"); !path.empty()) {
+        const std::string title =
+            fmt::format("{} on {}", invocation.value("trace"), invocation.value("cluster"));
+        MPITRAIN_TRY_VOID(write_text(path, to_html(reports, title)));
+    }
     if (terminal.format() == cli::Format::table) {
         terminal.print(table_of(reports).text());
+        print_answers(terminal, reports);
     } else if (terminal.format() == cli::Format::quiet) {
         for (const Report& report : reports) {
             terminal.print(fmt::format("{:.0f}\n", report.completion.mean));

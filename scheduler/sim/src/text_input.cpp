@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <memory>
 
 namespace mpitrain::sim {
@@ -45,6 +46,25 @@ Result<std::string> read_text(const std::string& path) {
         return Error(ErrorCode::data_loss, "ends in the middle of packed data").at(path);
     }
     return text;
+}
+
+Result<void> write_text(const std::string& path, const std::string& text) {
+    const std::string part = path + ".part";
+    struct Close {
+        void operator()(FILE* file) const { static_cast<void>(std::fclose(file)); }
+    };
+    std::unique_ptr<FILE, Close> file(std::fopen(part.c_str(), "we"));
+    if (!file) {
+        return system_error(errno, "create", part);
+    }
+    const bool whole = std::fwrite(text.data(), 1, text.size(), file.get()) == text.size();
+    if (!whole || std::fclose(file.release()) != 0) {
+        return system_error(errno, "write", part);
+    }
+    if (std::rename(part.c_str(), path.c_str()) != 0) {
+        return system_error(errno, "rename", part);
+    }
+    return {};
 }
 
 }  // namespace mpitrain::sim

@@ -34,7 +34,7 @@ Result<Trace> finish(Trace trace, std::string_view name) {
 
 struct CsvColumns {
     std::size_t job = 0, submitted = 0, gpus = 0, duration = 0;
-    std::optional<std::size_t> estimate, priority, user, queue;
+    std::optional<std::size_t> estimate, priority, gpus_min, deadline, after, user, queue;
 };
 
 Result<CsvColumns> read_header(const Row& row) {
@@ -56,9 +56,22 @@ Result<CsvColumns> read_header(const Row& row) {
     }
     found.estimate = columns.find("estimate_s");
     found.priority = columns.find("priority");
+    found.gpus_min = columns.find("gpus_min");
+    found.deadline = columns.find("deadline_s");
+    found.after = columns.find("after");
     found.user = columns.find("user");
     found.queue = columns.find("queue");
     return found;
+}
+
+Result<std::vector<JobId>> read_after(const Row& row, std::size_t column) {
+    std::vector<JobId> jobs;
+    Row part{row.file, row.line, split(row.fields[column], ':')};
+    for (std::size_t i = 0; i < part.fields.size(); ++i) {
+        MPITRAIN_TRY(const auto id, part.integer(i, "after", 0, id_max));
+        jobs.emplace_back(id);
+    }
+    return jobs;
 }
 
 Result<TraceJob> read_job(const Row& row, const CsvColumns& columns) {
@@ -78,6 +91,16 @@ Result<TraceJob> read_job(const Row& row, const CsvColumns& columns) {
     if (given(columns.priority)) {
         MPITRAIN_TRY(const auto priority, row.integer(*columns.priority, "priority", -1000, 1000));
         job.priority = static_cast<int>(priority);
+    }
+    if (given(columns.gpus_min)) {
+        MPITRAIN_TRY(const auto least, row.integer(*columns.gpus_min, "gpus_min", 0, gpus));
+        job.gpus_min = static_cast<int>(least);
+    }
+    if (given(columns.deadline)) {
+        MPITRAIN_TRY(job.deadline, row.seconds(*columns.deadline, "deadline_s"));
+    }
+    if (given(columns.after)) {
+        MPITRAIN_TRY(job.after, read_after(row, *columns.after));
     }
     if (given(columns.user)) {
         job.user = row.fields[*columns.user];

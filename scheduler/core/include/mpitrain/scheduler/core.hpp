@@ -103,7 +103,8 @@ struct Start {
     int attempt = 1;
     Allocation where;
 };
-enum class StopReason : std::uint8_t { preempted, node_lost, cancelled, window };
+// `grown`: to start again with more slots; the host ends it when its work is durable.
+enum class StopReason : std::uint8_t { preempted, node_lost, cancelled, window, grown };
 // The host ends the attempt and says Ended when it is gone; until then its slots are not given
 // away.
 struct Stop {

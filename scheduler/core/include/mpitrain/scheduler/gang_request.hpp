@@ -31,6 +31,10 @@ struct GangShape {
     int slice_nodes = 0;                  // > 0: groups of this many nodes, each within one leaf
     std::vector<std::string> nodes = {};  // on these alone, by name; empty = any
     std::vector<std::string> not_nodes = {};  // and on none of these
+    // > 0: elastic. It starts with as many slots as there are from here to `slots`: whole nodes, or
+    // halves, quarters, … of a part of one. Where it has fewer and nobody waits it is stopped, to
+    // start again with more. Under backfill that plans it is not elastic.
+    int min_slots = 0;
     auto operator<=>(const GangShape&) const = default;
 };
 

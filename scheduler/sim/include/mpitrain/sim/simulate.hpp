@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,7 +15,8 @@ namespace mpitrain::sim {
 
 // What a policy is told of how long jobs run. `automatic`: an oracle gets the truth, others the
 // trace's own estimates; EASY the truth where the trace has none, so that it can be compared.
-enum class Estimates : std::uint8_t { automatic, none, exact, column, noisy };
+// `learned`: from how the account's last two jobs ran, against their limits where it has any.
+enum class Estimates : std::uint8_t { automatic, none, exact, column, noisy, learned };
 std::string_view to_string(Estimates estimates);
 
 struct Faults {
@@ -29,14 +31,22 @@ struct SimOptions {
     double noise_sigma = 1.0;  // of the logarithm, for noisy estimates
     std::uint64_t seed = 1;
     Faults faults = {};
-    bool check = true;  // after every step; see checker.hpp
+    bool check = true;                      // after every step; see checker.hpp
+    scheduler::AccountsSpec accounts = {};  // whose jobs they are: see account_of
+    Nanoseconds until = scheduler::never;   // since the first submission; what is not over is left
+    // Ask why each job that must wait does, and for every n-th when it will start; 0 = ask nothing.
+    int forecast_every = 0;
     // Called now and then with the share of jobs that have ended, 0 to 1.
     std::function<void(double)> progress = {};
 };
 
+// The account that a job of a trace is charged to: its user, or its queue where it names none.
+const std::string& account_of(const TraceJob& job);
+
 // What became of one job. Times in seconds.
 struct JobOutcome {
     JobId job;
+    std::string account = {};
     int gpus = 1;
     double submitted_s = 0;
     double started_s = 0;  // the first time
@@ -51,9 +61,32 @@ struct JobOutcome {
     [[nodiscard]] double delay_s() const { return completion_s() - duration_s; }
 };
 
+// The cluster at one moment, for plots.
+struct Moment {
+    double at_s = 0;  // since the first submission
+    std::int64_t busy_gpus = 0;
+    std::size_t pending = 0;
+};
+
+// What the core said of jobs that had to wait when they came.
+struct Answers {
+    std::int64_t asked = 0;
+    std::int64_t without_cause = 0;
+    std::map<std::string, std::int64_t> causes = {};
+    std::vector<double> explain_us = {};
+    std::vector<double> forecast_ms = {};    // each answers for all that wait
+    std::vector<double> start_error = {};    // |expected - true wait| / true wait
+    std::vector<double> start_error_s = {};  // |expected - true start|
+    std::int64_t without_start = 0;          // no start could be told
+};
+
 struct SimResult {
-    std::vector<JobOutcome> jobs;  // that ended, by submission
-    int rejected = 0;              // larger than the cluster
+    std::vector<JobOutcome> jobs;  // that ended, by the time they did
+    std::size_t unfinished = 0;    // when the time was up
+    std::vector<Moment> moments;   // at most a few thousand, evenly spread
+    Answers answers;
+    std::vector<scheduler::AccountShare> shares;
+    int rejected = 0;  // larger than the cluster
     int total_gpus = 0;
     double span_s = 0;  // from the first submission to the last end
     double busy_gpu_s = 0;
