@@ -2,17 +2,21 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <chrono>
 #include <cstdio>
 
 #include "algorithms.hpp"
 #include "options.hpp"
 #include "overlap.hpp"
+#include "preflight.hpp"
 #include "repeat.hpp"
 #include "report.hpp"
 #include "verify.hpp"
 
 namespace mpitrain::collectives::bench {
 namespace {
+
+constexpr Nanoseconds preflight_deadline = std::chrono::seconds(20);  // of each call
 
 std::string library_version() {
     std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> text{};
@@ -61,7 +65,10 @@ Result<std::size_t> run(const Options& options) {
     std::size_t wrong = 0;
     {
         MPITRAIN_TRY(auto ranks,
-                     Communicator::world(environment, {.shared_memory = options.shared_memory}));
+                     Communicator::world(environment,
+                                         {.deadline = options.preflight ? preflight_deadline
+                                                                        : std::chrono::minutes(10),
+                                          .shared_memory = options.shared_memory}));
         if (options.verify) {
             std::size_t checks = 0;
             MPITRAIN_TRY(wrong, verify_everything(ranks, options.huge, checks));
@@ -80,6 +87,8 @@ Result<std::size_t> run(const Options& options) {
                            done.others,
                            done.digest);
             }
+        } else if (options.preflight) {
+            MPITRAIN_TRY(wrong, preflight(options, ranks));
         } else if (options.overlap) {
             MPITRAIN_TRY_VOID(print_overlap(options, ranks));
         } else {

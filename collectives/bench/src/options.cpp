@@ -67,8 +67,10 @@ Result<Options> read(const po::variables_map& given) {
     options.overlap = verb == "overlap";
     options.verify = verb == "verify";
     options.repeat = verb == "repeat";
+    options.preflight = verb == "preflight";
+    const bool other = options.overlap || options.verify || options.repeat || options.preflight;
     options.huge = given.count("huge") > 0;
-    if (!options.overlap && !options.verify && !options.repeat) {
+    if (!other) {
         MPITRAIN_TRY(options.plan.verb, named(all_verbs, verb, "the collective"));
     }
     MPITRAIN_TRY(options.plan.bytes_min, size_option(given, "begin"));
@@ -115,14 +117,15 @@ Result<std::optional<Options>> parse_options(int argc, const char* const* argv, 
     }
     if (given.count("help") > 0) {
         std::ostringstream text;
-        text
-            << "Usage: mpitrain bench allreduce [-n RANKS] [--oversubscribe] [options]\n"
-               "       mpirun -np 2 mpitrain-bench-collectives allreduce [options]\n\n"
-               "Also reduce, broadcast, reduce_scatter, allgather, all_to_all; overlap: how much "
-               "of a\nGradientReducer's work hides behind computation; verify: whether all of them "
-               "are right;\nrepeat: whether --rounds runs with random delays give the same "
-               "bits.\n\n"
-            << shown;
+        text << "Usage: mpitrain bench allreduce [-n RANKS] [--oversubscribe] [options]\n"
+                "       mpirun -np 2 mpitrain-bench-collectives allreduce [options]\n\n"
+                "Also reduce, broadcast, reduce_scatter, allgather, all_to_all; overlap: how much "
+                "of a\nGradientReducer's work hides behind computation; preflight: whether every "
+                "slot "
+                "is sound;\nverify: whether all collectives are right; repeat: whether --rounds "
+                "runs "
+                "with random\ndelays give the same bits.\n\n"
+             << shown;
         help = text.str();
         return std::optional<Options>();
     }

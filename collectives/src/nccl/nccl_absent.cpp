@@ -9,6 +9,11 @@ Result<Communicator> open_nccl(Communicator& /*ranks*/, const NcclOptions& /*opt
         .mend("build it with -DMPITRAIN_CUDA=ON, or use the MPI backend on host memory");
 }
 
+Result<Communicator> open_nccl_by_pmix(const NcclOptions& /*options*/) {
+    return Error(ErrorCode::unsupported, "this mpitrain was built without CUDA and NCCL")
+        .mend("build it with -DMPITRAIN_CUDA=ON, or use the MPI backend on host memory");
+}
+
 Result<void*> nccl_stream(Communicator& /*communicator*/) {
     return Error(ErrorCode::invalid_argument, "this communicator is not built on NCCL");
 }

@@ -10,7 +10,7 @@
 #include "nccl/cuda_device.hpp"
 #include "nccl/nccl_backend.hpp"
 #include "nccl/open_parts.hpp"
-#include "roll_call.hpp"
+#include "nccl/pmix_meeting.hpp"
 
 namespace mpitrain::collectives {
 
@@ -45,11 +45,11 @@ Error absent(const Answers& answers, Nanoseconds patience) {
 }
 
 // The least that any rank said. Errors: a rank did not answer, or cannot.
-Result<std::uint8_t> agree(Communicator& ranks,
+Result<std::uint8_t> agree(Meeting& ranks,
                            std::uint8_t mine,
                            Nanoseconds patience,
                            std::string_view what) {
-    MPITRAIN_TRY(const Answers answers, roll_call(ranks, mine, patience));
+    MPITRAIN_TRY(const Answers answers, ranks.roll_call(mine, patience));
     if (!absentees(answers).empty()) {
         return absent(answers, patience);
     }
@@ -64,7 +64,7 @@ Result<std::uint8_t> agree(Communicator& ranks,
 }
 
 // The ids of the start, from the ranks that mint them.
-Result<std::vector<ncclUniqueId>> spread_ids(Communicator& ranks, const NcclApi& api, int count) {
+Result<std::vector<ncclUniqueId>> spread_ids(Meeting& ranks, const NcclApi& api, int count) {
     std::string mine;
     Error problem(ErrorCode::unavailable, "a rank could not make an id for NCCL's ranks");
     for (int i = 0; i < count; ++i) {
@@ -78,7 +78,7 @@ Result<std::vector<ncclUniqueId>> spread_ids(Communicator& ranks, const NcclApi&
             }
         }
     }
-    MPITRAIN_TRY(const auto all, exchange_bytes(ranks, mine));
+    MPITRAIN_TRY(const auto all, ranks.exchange(mine));
     std::vector<ncclUniqueId> ids;
     for (int i = 0; i < count; ++i) {
         const auto& id = all[static_cast<std::size_t>(minter_of(i, count, ranks.size()))];
@@ -94,7 +94,7 @@ Result<std::vector<ncclUniqueId>> spread_ids(Communicator& ranks, const NcclApi&
 
 // In eighths of the deadline: four for all to come, three for NCCL to start, one to agree that it
 // has.
-Result<Communicator> open_nccl_with(Communicator& ranks,
+Result<Communicator> open_nccl_with(Meeting& ranks,
                                     Result<NcclParts> parts,
                                     const CommunicatorOptions& options) {
     const auto begin = Clock::now();
@@ -126,7 +126,13 @@ Result<Communicator> open_nccl_with(Communicator& ranks,
 }
 
 Result<Communicator> open_nccl(Communicator& ranks, const NcclOptions& options) {
-    return open_nccl_with(ranks, prepare(options), options.common);
+    MpiMeeting meeting(ranks);
+    return open_nccl_with(meeting, prepare(options), options.common);
+}
+
+Result<Communicator> open_nccl_by_pmix(const NcclOptions& options) {
+    MPITRAIN_TRY(const auto meeting, meet_by_pmix(options.common.deadline));
+    return open_nccl_with(*meeting, prepare(options), options.common);
 }
 
 Result<void*> nccl_stream(Communicator& communicator) {

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "meeting.hpp"
 #include "mpitrain/collectives/communicator.hpp"
 #include "nccl/device.hpp"
 #include "nccl/nccl_api.hpp"
@@ -16,7 +17,7 @@ struct NcclParts {
 
 // open_nccl() of a rank that has its parts, or the error why not. All ranks get a communicator, or
 // all an error, within the deadline, whichever of them are missing or cannot; it names those.
-Result<Communicator> open_nccl_with(Communicator& ranks,
+Result<Communicator> open_nccl_with(Meeting& ranks,
                                     Result<NcclParts> parts,
                                     const CommunicatorOptions& options);
 

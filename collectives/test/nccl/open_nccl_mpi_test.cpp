@@ -25,6 +25,13 @@ Result<NcclParts> parts() {
     return NcclParts{testing::double_api(), std::make_unique<testing::FakeDevice>()};
 }
 
+Result<Communicator> open_nccl_over(Communicator& ranks,
+                                    Result<NcclParts> own,
+                                    const CommunicatorOptions& options) {
+    MpiMeeting meeting(ranks);
+    return open_nccl_with(meeting, std::move(own), options);
+}
+
 TEST(RollCall, TellsEveryoneWhatEveryoneSaid) {
     Communicator comm = world();
     for (int round = 0; round < 3; ++round) {
@@ -73,7 +80,7 @@ TEST(OpenNccl, OfOneRankWorks) {
     Communicator everyone = world();
     auto alone = everyone.split(everyone.rank(), 0);
     ASSERT_TRUE(alone);
-    auto comm = open_nccl_with(**alone, parts(), {.deadline = std::chrono::seconds(20)});
+    auto comm = open_nccl_over(**alone, parts(), {.deadline = std::chrono::seconds(20)});
     ASSERT_TRUE(comm) << comm.error().text();
     std::vector<float> data{3};
     EXPECT_TRUE(comm->allreduce(data, ReduceOp::sum));
@@ -84,7 +91,7 @@ TEST(OpenNccl, OfOneRankWorks) {
 TEST(OpenNccl, IsAnErrorEverywhereWhereOneRankCannot) {
     Communicator comm = world();
     const bool cannot = comm.rank() == comm.size() - 1;
-    auto opened = open_nccl_with(comm,
+    auto opened = open_nccl_over(comm,
                                  cannot ? Error(ErrorCode::unavailable, "no GPU here") : parts(),
                                  {.deadline = std::chrono::seconds(20)});
     ASSERT_FALSE(opened);
@@ -101,7 +108,7 @@ TEST(OpenNccl, NamesTheRankThatDoesNotComeWithinTheDeadline) {
     if (comm.size() > 1 && comm.rank() != 1) {
         constexpr auto deadline = std::chrono::milliseconds(800);
         const auto begin = Clock::now();
-        const auto opened = open_nccl_with(comm, parts(), {.deadline = deadline});
+        const auto opened = open_nccl_over(comm, parts(), {.deadline = deadline});
         EXPECT_LT(Clock::now() - begin, deadline + std::chrono::milliseconds(500));
         ASSERT_FALSE(opened);
         EXPECT_EQ(opened.error().code(), ErrorCode::deadline_exceeded);
@@ -118,7 +125,7 @@ TEST(OpenNccl, EndsAtTheDeadlineWhereNcclsOwnStartDoesNot) {
     }
     constexpr auto deadline = std::chrono::milliseconds(800);
     const auto begin = Clock::now();
-    const auto opened = open_nccl_with(comm, parts(), {.deadline = deadline});
+    const auto opened = open_nccl_over(comm, parts(), {.deadline = deadline});
     EXPECT_LT(Clock::now() - begin, deadline + std::chrono::milliseconds(500));
     ASSERT_FALSE(opened);
     EXPECT_EQ(opened.error().code(), ErrorCode::deadline_exceeded);

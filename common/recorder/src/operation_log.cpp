@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <ctime>
 
+#include "stack_reporter.hpp"
+
 namespace mpitrain::recorder {
 
 namespace {
@@ -47,6 +49,8 @@ OperationPage* map_page(const char* path) {
         return nullptr;
     }
     page->writer.store(static_cast<std::uint64_t>(::getpid()));
+    page->stacks_signal.store(0);
+    answer_with_stacks(*page, path);
     return page;
 }
 
@@ -87,7 +91,10 @@ void OperationLog::end(std::uint64_t sequence) {
     OperationEntry& entry = page_.entries[sequence % OperationPage::entries_kept];
     // Unless so many others began in between that the entry is another's by now.
     if (entry.sequence.load(std::memory_order_relaxed) == sequence) {
-        entry.ended_ns.store(now_ns(), std::memory_order_release);
+        const std::uint64_t now = now_ns();
+        page_.spent_ns.fetch_add(now - entry.begun_ns.load(std::memory_order_relaxed),
+                                 std::memory_order_relaxed);
+        entry.ended_ns.store(now, std::memory_order_release);
     }
 }
 

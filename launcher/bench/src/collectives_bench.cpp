@@ -11,8 +11,14 @@ namespace mpitrain::bench {
 
 namespace {
 
-constexpr std::string_view verbs[] = {
-    "allreduce", "reduce", "broadcast", "reduce_scatter", "allgather", "all_to_all", "overlap"};
+constexpr std::string_view verbs[] = {"allreduce",
+                                      "reduce",
+                                      "broadcast",
+                                      "reduce_scatter",
+                                      "allgather",
+                                      "all_to_all",
+                                      "overlap",
+                                      "preflight"};
 
 // Options of mpitrain run that choose ranks: those with a value of their own, and the others.
 constexpr std::string_view with_value[] = {

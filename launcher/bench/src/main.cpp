@@ -16,6 +16,7 @@ constexpr std::string_view usage =
     "  allreduce   a collective beside MPI's own; also reduce, broadcast, reduce_scatter,\n"
     "              allgather, all_to_all\n"
     "  overlap     how much of reducing gradients hides behind computation\n"
+    "  preflight   whether every slot is sound: memory, all pairs, an allreduce; names slow ones\n"
     "  checkpoint  how close saving and loading come to plain files\n"
     "  schedule    decisions of the scheduling core, up to 100,000 GPUs\n\n"
     "Examples:\n  mpitrain bench launch\n  mpitrain bench allreduce -n 2 --end 64MiB\n\n"

@@ -119,6 +119,7 @@ complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a reduce_scatter
 complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a allgather
 complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a all_to_all
 complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a overlap
+complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a preflight
 complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a checkpoint
 complete -c mpitrain -n '__fish_seen_subcommand_from bench' -f -a schedule
 complete -c mpitrain -n '__fish_seen_subcommand_from bench' -l output -x -a 'table json quiet' -d 'table for people, json for scripts, quiet for the bare minimum'

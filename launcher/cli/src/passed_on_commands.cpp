@@ -68,12 +68,14 @@ constinit const Command bench_command{
     .name = "bench",
     .summary = "measure this system: launch, allreduce, checkpoint, schedule",
     .usage =
-        "launch|allreduce|reduce|broadcast|reduce_scatter|allgather|all_to_all|overlap|checkpoint|"
+        "launch|allreduce|reduce|broadcast|reduce_scatter|allgather|all_to_all|overlap|"
+        "preflight|checkpoint|"
         "schedule [options]",
     .description = "Measures this machine and build. 'mpitrain bench --help' tells more.",
     .example = "mpitrain bench launch",
     .verbs =
-        "launch|allreduce|reduce|broadcast|reduce_scatter|allgather|all_to_all|overlap|checkpoint|"
+        "launch|allreduce|reduce|broadcast|reduce_scatter|allgather|all_to_all|overlap|"
+        "preflight|checkpoint|"
         "schedule",
     .passes_words = true,
     .run = run_bench,

@@ -7,6 +7,7 @@
 #include <array>
 
 #include "sight.hpp"
+#include "stacks.hpp"
 #include "text_file.hpp"
 
 namespace mpitrain::rank {
@@ -21,6 +22,8 @@ constexpr auto orphan_grace = milliseconds(500);  // after SIGTERM, when the sup
 constexpr auto farewell_limit = seconds(1);
 constexpr auto tick_attached = milliseconds(250);
 constexpr auto tick_idle = seconds(1);
+constexpr auto inspection_limit = milliseconds(600);  // the supervisor waits for a second
+constexpr auto inspection_period = milliseconds(10);
 constexpr std::size_t error_file_bytes_max = 64U << 10U;
 
 std::string host_name() {
@@ -111,8 +114,10 @@ bool Agent::over() const {
 
 Deadline Agent::next_deadline() const {
     Deadline next;
-    for (const Deadline& deadline :
-         {state_ == State::waiting ? start_deadline_ : Deadline(), kill_deadline_, tick_}) {
+    for (const Deadline& deadline : {state_ == State::waiting ? start_deadline_ : Deadline(),
+                                     kill_deadline_,
+                                     tick_,
+                                     inspection_look_}) {
         if (deadline && (!next || *deadline < *next)) {
             next = deadline;
         }
@@ -220,7 +225,7 @@ void Agent::on_message(const wire::Message& message) {
             ::ioctl(output_->fd(wire::Stream::out), TIOCSWINSZ, &window);
         }
     } else if (std::holds_alternative<wire::Inspect>(message)) {
-        connection_.send(inspect());
+        begin_inspection();
     } else if (std::holds_alternative<wire::Release>(message)) {
         released_ = true;
         if (state_ == State::running) {
@@ -238,6 +243,13 @@ void Agent::on_time() {
     const TimePoint now = Clock::now();
     if (kill_deadline_ && now >= *kill_deadline_) {
         kill_all();
+    }
+    if (inspection_look_ && now >= *inspection_look_) {
+        if (page_->stacks_written() >= stacks_awaited_ || now >= *inspection_end_) {
+            finish_inspection();
+        } else {
+            inspection_look_ = now + inspection_period;
+        }
     }
     if (tick_ && now >= *tick_) {
         pass_news();
@@ -257,14 +269,37 @@ void Agent::pass_news() {
     }
 }
 
-wire::Inspected Agent::inspect() const {
+// A program may be started by a shell; who notes its collectives is the one to look at.
+pid_t Agent::inspected() const {
     const pid_t noted = page_ ? page_->recorder() : 0;
-    // A program may be started by a shell; who notes its collectives is the one to look at.
-    auto seen = look_at_process(noted != 0 ? noted : program_.pid);
+    return noted != 0 ? noted : program_.pid;
+}
+
+void Agent::begin_inspection() {
+    stacks_awaited_ = 0;
+    int asked = 0;
+    if (page_ && state_ == State::running) {
+        static_cast<void>(page_->take_stacks());
+        stacks_awaited_ = page_->stacks_written();
+        asked = ask_for_stacks(inspected(), page_->stacks_signal());
+    }
+    if (asked == 0) {
+        return finish_inspection();
+    }
+    stacks_awaited_ += static_cast<std::uint64_t>(asked);
+    inspection_look_ = Clock::now() + inspection_period;
+    inspection_end_ = Clock::now() + inspection_limit;
+}
+
+void Agent::finish_inspection() {
+    inspection_look_.reset();
+    inspection_end_.reset();
+    auto seen = look_at_process(inspected());
     if (page_) {
         seen.operations = page_->operations();
+        seen.stacks = page_->take_stacks();
     }
-    return seen;
+    connection_.send(std::move(seen));
 }
 
 void Agent::start(const wire::Start& order) {

@@ -59,7 +59,10 @@ class Agent {
     void take_input(const wire::Input& input);
     void write_input();
     void pass_news();
-    [[nodiscard]] wire::Inspected inspect() const;
+    // Asks the program for its stacks, and answers when they are there, or soon in any case.
+    void begin_inspection();
+    void finish_inspection();
+    [[nodiscard]] pid_t inspected() const;
 
     RankOptions options_;
     UniqueFd link_;
@@ -88,6 +91,9 @@ class Agent {
     Deadline start_deadline_;
     Deadline kill_deadline_;
     Deadline tick_;
+    Deadline inspection_end_;  // while one goes on
+    Deadline inspection_look_;
+    std::uint64_t stacks_awaited_ = 0;
 };
 
 }  // namespace mpitrain::rank

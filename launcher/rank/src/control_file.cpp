@@ -11,6 +11,8 @@
 #include <cstring>
 #include <new>
 
+#include "text_file.hpp"
+
 namespace mpitrain::rank {
 
 using client::ControlPage;
@@ -19,6 +21,8 @@ using recorder::OperationPage;
 
 namespace {
 
+constexpr const char* stacks_suffix = ".stacks";
+constexpr std::size_t stacks_bytes_max = 64U << 10U;
 constexpr std::size_t file_bytes = recorder::operation_page_offset + recorder::operation_page_bytes;
 
 }  // namespace
@@ -53,6 +57,7 @@ std::unique_ptr<ControlFile> ControlFile::create(const std::string& path, pid_t 
 ControlFile::~ControlFile() {
     ::munmap(page_, file_bytes);
     ::unlink(path_.c_str());
+    ::unlink((path_ + stacks_suffix).c_str());
 }
 
 wire::ClientUse ControlFile::use() const {
@@ -77,7 +82,8 @@ std::vector<wire::Message> ControlFile::news() {
     const std::uint64_t begun = operations_->begun.load(std::memory_order_relaxed);
     if (begun != operations_told_) {
         operations_told_ = begun;
-        news.emplace_back(wire::Activity{begun});
+        news.emplace_back(
+            wire::Activity{begun, operations_->spent_ns.load(std::memory_order_relaxed)});
     }
     if (const std::uint64_t signal = page_->external_stop.exchange(0)) {
         news.emplace_back(
@@ -176,6 +182,21 @@ bool ControlFile::records() const {
 
 pid_t ControlFile::recorder() const {
     return static_cast<pid_t>(operations_->writer.load(std::memory_order_relaxed));
+}
+
+int ControlFile::stacks_signal() const {
+    return static_cast<int>(operations_->stacks_signal.load(std::memory_order_relaxed));
+}
+
+std::uint64_t ControlFile::stacks_written() const {
+    return operations_->stacks_written.load(std::memory_order_relaxed);
+}
+
+std::string ControlFile::take_stacks() const {
+    const std::string path = path_ + stacks_suffix;
+    std::string text = read_file(path, stacks_bytes_max).value_or("");
+    ::unlink(path.c_str());
+    return text;
 }
 
 std::vector<wire::Operation> ControlFile::operations() const {

@@ -35,6 +35,11 @@ class ControlFile {
     // The collectives it noted last, and the process that did; 0 = none.
     [[nodiscard]] std::vector<wire::Operation> operations() const;
     [[nodiscard]] pid_t recorder() const;
+    // The signal that this process answers with its threads' stacks, 0 = none; how often it has;
+    // and what it wrote, which is then gone.
+    [[nodiscard]] int stacks_signal() const;
+    [[nodiscard]] std::uint64_t stacks_written() const;
+    [[nodiscard]] std::string take_stacks() const;
 
   private:
     ControlFile(std::string path, client::ControlPage* page, recorder::OperationPage* operations)

@@ -70,7 +70,7 @@ class AttemptObserver {
     virtual void on_input_taken(
         std::size_t bytes) = 0;  // the program read this much of its standard input
     virtual void on_progress(Rank rank, const wire::Progress& progress) = 0;
-    virtual void on_activity(Rank rank, std::uint64_t operations) = 0;  // collectives begun so far
+    virtual void on_activity(Rank rank, const wire::Activity& activity) = 0;
     virtual void on_commit(Rank rank, const wire::Commit& commit) = 0;
     virtual void on_save_failed(Rank rank, const wire::SaveFailed& failure) = 0;
     virtual void on_rank_ended(const RankEnd& end) = 0;

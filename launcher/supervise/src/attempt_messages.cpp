@@ -39,7 +39,7 @@ void Attempt::on_message(const std::shared_ptr<AgentLink>& link, wire::Message m
             } else if constexpr (std::is_same_v<Body, wire::Progress>) {
                 observer_.on_progress(rank, body);
             } else if constexpr (std::is_same_v<Body, wire::Activity>) {
-                observer_.on_activity(rank, body.operations);
+                observer_.on_activity(rank, body);
             } else if constexpr (std::is_same_v<Body, wire::Credit>) {
                 observer_.on_input_taken(body.bytes);
             } else if constexpr (requires { handle(rank, std::forward<decltype(body)>(body)); }) {

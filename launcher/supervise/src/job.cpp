@@ -139,6 +139,7 @@ Result<void> Job::start_attempt(const ResumePoint& resume) {
         observer);
     ledger_.attempt_started(monotonic_ns());
     hang_.attempt_started();
+    stragglers_.attempt_started();
     progress_.started(attempt_number_, monotonic_ns());
     events_.emit("attempt.started",
                  {.attempt = attempt_number_, .more = {{"resume", resume.path}}});
@@ -179,6 +180,7 @@ void Job::on_output(Rank rank, wire::Stream stream, std::string bytes) {
 void Job::on_progress(Rank rank, const wire::Progress& progress) {
     ledger_.checkpointing_total(static_cast<std::int64_t>(progress.checkpoint_ns));
     hang_.progressed(rank, progress.step, monotonic_ns());
+    stragglers_.progressed(rank, progress.step);
     if (rank != Rank(0)) {
         return;
     }
@@ -197,8 +199,20 @@ void Job::on_progress(Rank rank, const wire::Progress& progress) {
     }
 }
 
-void Job::on_activity(Rank rank, std::uint64_t operations) {
-    hang_.active(rank, operations, monotonic_ns());
+void Job::on_activity(Rank rank, const wire::Activity& activity) {
+    hang_.active(rank, activity.operations, monotonic_ns());
+    stragglers_.active(rank, activity.operations, activity.spent_ns);
+}
+
+void Job::look_for_stragglers() {
+    for (const StragglerWatch::Change& change : stragglers_.look(monotonic_ns())) {
+        EventFields fields{.attempt = attempt_number_, .rank = change.rank};
+        if (change.slow) {
+            fields.more.emplace_back("others_wait_share", change.share);
+        }
+        events_.emit(change.slow ? "rank.slow" : "rank.recovered", fields);
+    }
+    progress_.straggling(stragglers_.text());
 }
 
 void Job::on_commit(Rank /*rank*/, const wire::Commit& commit) {

@@ -22,6 +22,7 @@
 #include "mpitrain/supervise/restart_policy.hpp"
 #include "mpitrain/supervise/run.hpp"
 #include "progress_line.hpp"
+#include "straggler_watch.hpp"
 #include "terminal_output.hpp"
 
 namespace mpitrain {
@@ -56,6 +57,7 @@ class Job final : private AttemptObserver {
     void suspend_with_ranks();
     void start_clock();
     void tick();
+    void look_for_stragglers();
     void read_input();
     void finish(AttemptOutcome outcome);
     [[nodiscard]] JobResult conclude(const AttemptOutcome& outcome) const;
@@ -68,7 +70,7 @@ class Job final : private AttemptObserver {
     void on_output(Rank rank, wire::Stream stream, std::string bytes) override;
     void on_input_taken(std::size_t bytes) override;
     void on_progress(Rank rank, const wire::Progress& progress) override;
-    void on_activity(Rank rank, std::uint64_t operations) override;
+    void on_activity(Rank rank, const wire::Activity& activity) override;
     void on_commit(Rank rank, const wire::Commit& commit) override;
     void on_save_failed(Rank rank, const wire::SaveFailed& failure) override;
     void on_rank_ended(const RankEnd& end) override;
@@ -89,6 +91,7 @@ class Job final : private AttemptObserver {
     ProgressLine progress_;
     Ledger ledger_;
     HangMonitor hang_;
+    StragglerWatch stragglers_;
     std::unique_ptr<Engine> engine_;
     std::unique_ptr<Attempt> attempt_;
     std::vector<AttemptRecord> attempts_;

@@ -104,6 +104,7 @@ void Job::tick() {
     ticker_.expires_after(250ms);
     ticker_.async_wait([this](boost::system::error_code error) {
         if (!error) {
+            look_for_stragglers();
             terminal_.set_status(progress_.text(monotonic_ns(), window_size().ws_col));
             if (const auto stuck = hang_.stuck(monotonic_ns()); stuck && attempt_ && !stop_) {
                 attempt_->give_up_on(*stuck, Nanoseconds(hang_.limit_ns()));

@@ -65,6 +65,9 @@ std::string ProgressLine::text(std::int64_t now_ns, int columns) const {
                             *commit_step_,
                             format_duration(Nanoseconds(now_ns - commit_ns_)));
     }
+    if (!straggler_.empty()) {
+        line += "  " + straggler_;
+    }
     if (columns > 1 && line.size() >= static_cast<std::size_t>(columns)) {
         line.resize(static_cast<std::size_t>(columns) - 1);
     }

@@ -18,6 +18,8 @@ class ProgressLine {
     void started(int attempt, std::int64_t now_ns);
     void progressed(const wire::Progress& progress, std::int64_t now_ns);
     void committed(std::uint64_t step, std::int64_t now_ns);
+    // What is said of a rank that others wait for; empty = nothing.
+    void straggling(std::string text) { straggler_ = std::move(text); }
     // Cut to `columns` so that it never wraps.
     [[nodiscard]] std::string text(std::int64_t now_ns, int columns) const;
     [[nodiscard]] const std::optional<wire::Progress>& latest() const { return latest_; }
@@ -32,6 +34,7 @@ class ProgressLine {
     double steps_per_s_ = 0;  // exponentially weighted, half-life about 5 s
     std::optional<std::uint64_t> commit_step_;
     std::int64_t commit_ns_ = 0;
+    std::string straggler_;
 };
 
 }  // namespace mpitrain

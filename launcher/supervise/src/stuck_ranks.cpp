@@ -254,6 +254,11 @@ std::string describe(std::span<const RankSight> sights) {
             text += fmt::format("  thread {}\n", sight.seen.threads.substr(at, end - at));
             at = end == std::string::npos ? end : end + 1;
         }
+        for (std::size_t at = 0; at < sight.seen.stacks.size();) {
+            const std::size_t end = sight.seen.stacks.find('\n', at);
+            text += fmt::format("    {}\n", sight.seen.stacks.substr(at, end - at));
+            at = end == std::string::npos ? end : end + 1;
+        }
     }
     return text;
 }

@@ -27,7 +27,8 @@ RankSight sight(int rank, std::vector<wire::Operation> operations, const char* s
             .seen = {.state = state,
                      .now_ns = 100 * s,
                      .operations = std::move(operations),
-                     .threads = "12 S python, in futex_wait\n"}};
+                     .threads = "12 S python, in futex_wait\n",
+                     .stacks = "thread 12\ntrain(main+0x10)[0x1234]\n"}};
 }
 
 std::vector<int> ranks_of(const std::vector<StuckRank>& stuck) {
@@ -125,6 +126,7 @@ TEST(DescribeSights, TellsOperationsAndThreads) {
     EXPECT_NE(text.find("rank 3: state D"), std::string::npos);
     EXPECT_NE(text.find("has not returned for 1m33s"), std::string::npos);
     EXPECT_NE(text.find("thread 12 S python, in futex_wait"), std::string::npos);
+    EXPECT_NE(text.find("\n    train(main+0x10)[0x1234]\n"), std::string::npos);
 }
 
 }  // namespace

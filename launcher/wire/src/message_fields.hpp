@@ -98,12 +98,15 @@ inline constexpr auto fields<Operation> = std::tuple(&Operation::begun_ns,
                                                      &Operation::root,
                                                      &Operation::ranks);
 template <>
-inline constexpr auto fields<Activity> = std::tuple(&Activity::operations);
+inline constexpr auto fields<Activity> = std::tuple(&Activity::operations, &Activity::spent_ns);
 template <>
 inline constexpr auto fields<Inspect> = std::tuple();
 template <>
-inline constexpr auto fields<Inspected> =
-    std::tuple(&Inspected::state, &Inspected::now_ns, &Inspected::operations, &Inspected::threads);
+inline constexpr auto fields<Inspected> = std::tuple(&Inspected::state,
+                                                     &Inspected::now_ns,
+                                                     &Inspected::operations,
+                                                     &Inspected::threads,
+                                                     &Inspected::stacks);
 
 // The highest enumerator of every enumeration that travels, so that a received value is always a
 // named one.

@@ -27,6 +27,11 @@ struct NcclOptions {
 // GPU), deadline_exceeded (a rank did not come), invalid_argument (two ranks on one GPU).
 Result<Communicator> open_nccl(Communicator& ranks, const NcclOptions& options = {});
 
+// The same over all ranks of the job without MPI: they find each other through PMIx, which every
+// engine of mpitrain offers. PMIx then stays initialised until the process ends, and MPI may still
+// be started later. Errors also: unavailable (no PMIx), unsupported (built without it).
+Result<Communicator> open_nccl_by_pmix(const NcclOptions& options = {});
+
 // The cudaStream_t its work is enqueued on, borrowed, to order kernels with it. Errors:
 // invalid_argument for another backend.
 Result<void*> nccl_stream(Communicator& communicator);

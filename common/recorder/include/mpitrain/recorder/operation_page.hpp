@@ -60,7 +60,10 @@ struct OperationPage {
     std::uint64_t magic;                // written by the agent
     std::atomic<std::uint64_t> begun;   // operations ever; number i (from 1) is in i % entries_kept
     std::atomic<std::uint64_t> writer;  // the last process that opened it to write; 0 = none
-    std::array<std::uint64_t, 5> reserved;
+    std::atomic<std::uint64_t> spent_ns;  // in operations that have ended, of all threads together
+    std::atomic<std::uint64_t> stacks_signal;   // what the writer answers with stacks; 0 = nothing
+    std::atomic<std::uint64_t> stacks_written;  // answers so far
+    std::array<std::uint64_t, 2> reserved;
     std::array<OperationEntry, entries_kept> entries;
 };
 static_assert(sizeof(OperationPage) == 4096);

@@ -115,12 +115,14 @@ struct Operation {  // one collective of the flight recorder (mpitrain/recorder/
 };
 struct Activity {                  // the program's collectives go on
     std::uint64_t operations = 0;  // begun so far
+    std::uint64_t spent_ns = 0;    // in those that have ended
 };
 struct Inspected {  // the answer to Inspect
     Text state;     // of the program as the kernel has it: "R", "S", "D", "T" …; empty = gone
     std::uint64_t now_ns = 0;           // CLOCK_MONOTONIC of that machine
     std::vector<Operation> operations;  // the last ones, oldest first
     Text threads;                       // a line each: what the kernel says it is doing
+    Text stacks;  // of its threads, where its recorder could say: lines for people
 };
 
 // --- supervisor to agent ---
