@@ -42,12 +42,13 @@ MAY_KNOW = [
     ("scheduler/sim", COMMON + ["common/settings", "common/jobfile", "launcher/cli", "scheduler/core"]),
     ("scheduler/bench", COMMON + ["common/settings", "launcher/cli", "scheduler/core", "scheduler/sim"]),
     ("scheduler/*", COMMON + ["common/settings", "scheduler/*"]),
-    ("launcher/*", COMMON + ["common/settings", "common/jobfile", "launcher/*", "scheduler/core", "scheduler/topology", "checkpoint/*"]),
+    ("launcher/*", COMMON + ["common/settings", "common/jobfile", "launcher/*", "scheduler/core", "scheduler/topology", "checkpoint/*", "slurm*"]),
     ("collectives*", COMMON + ["collectives*"]),
     # The program takes mpitrain's command line, and so looks like it.
     ("checkpoint/tool", COMMON + ["common/settings", "launcher/cli", "checkpoint/*"]),
     ("checkpoint/*", COMMON + ["checkpoint/*"]),
-    ("slurm*", COMMON + ["scheduler/*", "launcher/*", "slurm*"]),
+    # What Slurm says and wants said: words only, so that the launcher may know it.
+    ("slurm*", COMMON + ["slurm*"]),
     ("mpijob-crd/*", COMMON + ["scheduler/*", "launcher/*", "mpijob-crd/*"]),
     ("examples/*", ["common/base", "launcher/client", "collectives*", "checkpoint/client"]),
 ]

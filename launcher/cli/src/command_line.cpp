@@ -29,7 +29,7 @@ constexpr settings::Option common_table[] = {
 };
 
 // Nouns that a later version brings. Naming them beats "unknown command".
-constexpr std::string_view later_commands[] = {"submit", "job", "node", "sim"};
+constexpr std::string_view later_commands[] = {"node"};
 
 Error unknown_command(std::span<const Command> commands, std::string_view word) {
     if (std::ranges::find(later_commands, word) != std::end(later_commands)) {

@@ -5,6 +5,8 @@ namespace mpitrain::cli {
 std::span<const Command> commands() {
     static const Command table[] = {
         run_job_command,
+        submit_command,
+        job_command,
         plan_command,
         topo_command,
         ckpt_command,

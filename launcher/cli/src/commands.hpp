@@ -6,6 +6,8 @@
 namespace mpitrain::cli {
 
 extern const Command run_job_command;
+extern const Command submit_command;
+extern const Command job_command;
 extern const Command plan_command;
 extern const Command topo_command;
 extern const Command ckpt_command;

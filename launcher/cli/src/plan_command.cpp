@@ -10,6 +10,7 @@
 #include "mpitrain/local/claim.hpp"
 #include "mpitrain/plan/rank_environment.hpp"
 #include "read_job.hpp"
+#include "submit_to.hpp"
 
 namespace mpitrain::cli {
 namespace {
@@ -104,8 +105,26 @@ std::string text_of(const LaunchPlan& plan,
     return text;
 }
 
+// The script that submit would hand in, and what it would add to sbatch's command line.
+int plan_submission(Invocation& invocation) {
+    Terminal& terminal = invocation.terminal;
+    const auto script = slurm_script(invocation);
+    if (!script) {
+        return fail(terminal, script.error());
+    }
+    terminal.print(script->text);
+    for (const std::string& word : script->arguments) {
+        terminal.note(
+            fmt::format("beside the script, sbatch is given {}", slurm::shell_word(word)));
+    }
+    return 0;
+}
+
 int plan_job(Invocation& invocation) {
     Terminal& terminal = invocation.terminal;
+    if (invocation.value("on") == "slurm") {
+        return plan_submission(invocation);
+    }
     auto job = read_job(invocation);
     if (!job) {
         return fail(terminal, job.error());
@@ -150,10 +169,12 @@ constinit const Command plan_command{
         "Prints what `mpitrain run` with the same words would start now: each rank's slots, GPUs, "
         "cores and environment, and "
         "the engine's command line. The same request on the same machines gives the same plan, "
-        "told by its hash.",
+        "told by its hash. With --on slurm it prints the batch script that `mpitrain submit` would "
+        "hand in.",
     .example =
         "mpitrain plan -n 2 ./train --epochs 3\n"
         "mpitrain plan --output json -n all ./train",
+    .options = submit_options,
     .describes_job = true,
     .order = settings::Order::options_first,
     .run = plan_job,

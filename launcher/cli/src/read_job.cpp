@@ -75,23 +75,28 @@ Result<JobSettings> read_job_settings(const Invocation& invocation) {
     return job;
 }
 
-Result<JobRequest> read_job(const Invocation& invocation) {
+Result<JobRequest> read_job_to_submit(const Invocation& invocation) {
     MPITRAIN_TRY(JobSettings job, read_job_settings(invocation));
     MPITRAIN_TRY(const std::string here, current_directory());
     const settings::Places places{here, variable(invocation.environment, "HOME")};
     MPITRAIN_TRY(JobSpec spec, settings::make_job(job.settings, job.commands, places));
     spec.slurm = std::move(job.slurm);
     spec.kubernetes_json = std::move(job.kubernetes_json);
+    return JobRequest{std::move(spec), std::move(job.settings), std::move(job.notes)};
+}
+
+Result<JobRequest> read_job(const Invocation& invocation) {
+    MPITRAIN_TRY(JobRequest job, read_job_to_submit(invocation));
     std::vector<HostEntry> hosts;
-    if (!spec.hostfile.empty()) {
-        MPITRAIN_TRY(const std::string text, read_input_file(spec.hostfile));
-        MPITRAIN_TRY(hosts, parse_hostfile(text, spec.hostfile));
+    if (!job.spec.hostfile.empty()) {
+        MPITRAIN_TRY(const std::string text, read_input_file(job.spec.hostfile));
+        MPITRAIN_TRY(hosts, parse_hostfile(text, job.spec.hostfile));
     }
-    MPITRAIN_TRY_VOID(settle_on_this_machine(spec, std::move(hosts)));
+    MPITRAIN_TRY_VOID(settle_on_this_machine(job.spec, std::move(hosts)));
     for (std::string& note : notes_of_unused(job.settings)) {
         job.notes.push_back(std::move(note));
     }
-    return JobRequest{std::move(spec), std::move(job.settings), std::move(job.notes)};
+    return job;
 }
 
 }  // namespace mpitrain::cli

@@ -24,8 +24,12 @@ struct JobSettings {
 };
 Result<JobSettings> read_job_settings(const Invocation& invocation);
 
-// Reads the job file, if any, and puts everything together. A hostfile that names only this machine
-// becomes spec.host. Errors: invalid_argument (exit code 2).
+// Reads the job file, if any, and puts everything together, for whatever machine. Errors:
+// invalid_argument (exit code 2).
+Result<JobRequest> read_job_to_submit(const Invocation& invocation);
+
+// The same, to be run here: a hostfile that names only this machine becomes spec.host. Errors: also
+// unsatisfiable.
 Result<JobRequest> read_job(const Invocation& invocation);
 
 }  // namespace mpitrain::cli

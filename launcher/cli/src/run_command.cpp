@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include "commands.hpp"
+#include "in_slurm.hpp"
 #include "mpitrain/cli/beside_us.hpp"
 #include "mpitrain/local/programs.hpp"
 #include "mpitrain/local/run.hpp"
@@ -9,6 +10,8 @@
 
 namespace mpitrain::cli {
 namespace {
+
+constexpr int exit_requeue = 75;  // stopped on request, with a checkpoint
 
 // What a shell says of a program that it cannot start.
 int exit_code_of_program(const Error& error) {
@@ -40,6 +43,10 @@ int run(Invocation& invocation) {
     if (!job) {
         return fail(terminal, job.error());
     }
+    const auto allocation = settle_in_slurm(job->spec, invocation.environment, job->notes);
+    if (!allocation) {
+        return fail(terminal, allocation.error());
+    }
     for (const std::string& note : job->notes) {
         terminal.note(note);
     }
@@ -52,6 +59,7 @@ int run(Invocation& invocation) {
         return fail(terminal, agent.error());
     }
     const auto files = posix::make_file_system();
+    const int max_requeues = job->spec.max_requeues;
     const auto code =
         local::run_here({.spec = std::move(job->spec),
                          .environment = invocation.environment,
@@ -60,7 +68,13 @@ int run(Invocation& invocation) {
                          .files = *files,
                          .talk = talk_of(terminal.format()),
                          .color = terminal.shows_colour()});
-    return code ? *code : fail(terminal, code.error());
+    if (!code) {
+        return fail(terminal, code.error());
+    }
+    if (*code == exit_requeue && *allocation) {
+        terminal.note(requeue_in_slurm(**allocation, max_requeues));
+    }
+    return *code;
 }
 
 }  // namespace

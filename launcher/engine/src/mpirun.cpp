@@ -20,6 +20,8 @@
 //   where the guard removes them after a kill -9. btl/oob_tcp_if_include=lo        On one machine
 //   nothing else is needed, and a docker-like interface with the same address
 //                                    on every machine makes mpirun hang.
+//   ras, plm = ^slurm                Inside of a Slurm job mpirun would count the job's nodes
+//                                    itself, and find no place for what was planned.
 namespace mpitrain {
 namespace {
 
@@ -76,6 +78,8 @@ class MpirunEngine final : public Engine {
         };
         set("odls_base_num_threads", "0");
         set("odls_base_sigkill_timeout", sigkill_timeout_s);
+        set("ras", "^slurm");
+        set("plm", "^slurm");
         set("orte_tmpdir_base", input.session_dir);
         set("btl_vader_backing_directory", input.shared_memory_dir);
         set("orte_abort_on_non_zero_status", "1");

@@ -70,15 +70,10 @@ class EngineGuard {
         while (const auto caught = next_signal(signals_)) {
             if (caught->number == SIGCHLD) {
                 children_left_ = reap_children([this](const siginfo_t& info) { on_zombie(info); });
-            } else if (is_forwarded(caught->number) && !status_) {
-                ::kill(command_, caught->number);
             }
+            // Nothing is passed on: a resource manager's TERM reaches the engine anyway, and at a
+            // second one mpirun kills its ranks at once. The supervisor decides.
         }
-    }
-
-    static bool is_forwarded(int number) {
-        return number == SIGTERM || number == SIGINT || number == SIGHUP || number == SIGQUIT ||
-               number == SIGUSR1 || number == SIGUSR2;
     }
 
     void on_zombie(const siginfo_t& info) {

@@ -106,13 +106,16 @@ TEST_F(EngineGuard, ItsOwnDeathEndsTheCommand) {
     expect_nothing_left();
 }
 
-TEST_F(EngineGuard, ForwardsStopSignals) {
-    for (const int signal : {SIGTERM, SIGINT}) {
-        guard({"--", test_program(), "wait"});
-        await_processes(2);
+TEST_F(EngineGuard, LeavesStopSignalsToTheSupervisor) {
+    guard({"--", test_program(), "wait"});
+    await_processes(2);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
         ASSERT_EQ(::kill(rank_process, signal), 0);
-        EXPECT_EQ(WEXITSTATUS(wait_for_rank()), 128 + signal);
     }
+    ::usleep(100'000);
+    EXPECT_EQ(marked_processes().size(), 2U);
+    lifeline.reset();
+    EXPECT_EQ(WEXITSTATUS(wait_for_rank()), 128 + SIGKILL);
 }
 
 TEST_F(EngineGuard, IsOutOfReachOfATerminal) {

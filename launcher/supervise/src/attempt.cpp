@@ -292,7 +292,8 @@ void Attempt::close_when_drained() {
     }
     if (drained) {
         all_drained_ = true;
-        close(!outcome_.verdict);
+        // An engine in its own kill sequence waits that out before it ends.
+        close(!outcome_.verdict && !engine_stopping_);
     } else {
         after(phase_timer_, drain_patience, &Attempt::cut_engine);
     }

@@ -149,6 +149,7 @@ class Attempt {
     void end_with(Verdict verdict);
     void judge_stall();
     [[nodiscard]] std::string recorder_library() const;
+    void begin_stop(std::chrono::steady_clock::time_point deadline, Nanoseconds grace);
     void ask_ranks_to_stop();
     void decide_stop();
     void tell_stop();

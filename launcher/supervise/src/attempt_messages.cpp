@@ -146,6 +146,8 @@ void Attempt::handle(Rank /*rank*/, const wire::StopRequested& request) {
         }
         return;
     }
+    // What signals a rank's processes is likely to have signalled the engine too.
+    engine_stopping_ = true;
     observer_.on_outside_signal(request.signal);
 }
 

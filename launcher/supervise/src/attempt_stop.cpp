@@ -28,11 +28,7 @@ void Attempt::stop(Nanoseconds grace) {
             cut_engine();
             return;
         case Phase::running:
-            phase_ = Phase::stopping;
-            stop_asked_ns_ = realtime_ns();
-            stop_deadline_ = deadline;
-            stop_half_ = deadline - std::chrono::duration_cast<Timer::duration>(grace) / 2;
-            ask_ranks_to_stop();
+            begin_stop(deadline, grace);
             break;
         case Phase::stopping:
             stop_deadline_ = std::min(stop_deadline_, deadline);
@@ -46,6 +42,13 @@ void Attempt::stop(Nanoseconds grace) {
             }
             return;
         case Phase::settling:
+            // Whoever signals all processes at once, as slurmd does, is heard of first by way of
+            // the engine, which then wants to end. No rank has.
+            if (!engine_stopping_ || !ends_.empty()) {
+                return;
+            }
+            begin_stop(deadline, grace);
+            break;
         case Phase::ending:
         case Phase::finished:
             return;
@@ -60,6 +63,15 @@ void Attempt::stop(Nanoseconds grace) {
             end_if_all_ended();
         }
     });
+}
+
+void Attempt::begin_stop(std::chrono::steady_clock::time_point deadline, Nanoseconds grace) {
+    phase_timer_.cancel();
+    phase_ = Phase::stopping;
+    stop_asked_ns_ = realtime_ns();
+    stop_deadline_ = deadline;
+    stop_half_ = deadline - std::chrono::duration_cast<Timer::duration>(grace) / 2;
+    ask_ranks_to_stop();
 }
 
 void Attempt::ask_ranks_to_stop() {

@@ -69,6 +69,7 @@ struct JobSpec {
     ResumePolicy resume;
     std::optional<Nanoseconds> time_limit;
     Nanoseconds stop_grace = std::chrono::seconds(30);
+    int max_requeues = 100;  // where a resource manager can put the job back into its queue
     HangTimeoutMode hang_timeout_mode = HangTimeoutMode::off;
     Nanoseconds hang_timeout{};
 
