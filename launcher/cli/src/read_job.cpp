@@ -87,11 +87,12 @@ Result<JobRequest> read_job(const Invocation& invocation) {
         MPITRAIN_TRY(const std::string text, read_input_file(spec.hostfile));
         MPITRAIN_TRY(hosts, parse_hostfile(text, spec.hostfile));
     }
-    MPITRAIN_TRY_VOID(settle_on_this_machine(spec, std::move(hosts)));
+    MPITRAIN_TRY(hosts, settle_on_this_machine(spec, std::move(hosts)));
     for (std::string& note : notes_of_unused(job.settings)) {
         job.notes.push_back(std::move(note));
     }
-    return JobRequest{std::move(spec), std::move(job.settings), std::move(job.notes)};
+    return JobRequest{
+        std::move(spec), std::move(job.settings), std::move(job.notes), std::move(hosts)};
 }
 
 }  // namespace mpitrain::cli

@@ -2,9 +2,11 @@
 
 #include "commands.hpp"
 #include "mpitrain/cli/beside_us.hpp"
+#include "mpitrain/hosts/run.hpp"
 #include "mpitrain/local/programs.hpp"
 #include "mpitrain/local/run.hpp"
 #include "mpitrain/posix/file_system.hpp"
+#include "other_machines.hpp"
 #include "read_job.hpp"
 
 namespace mpitrain::cli {
@@ -34,6 +36,26 @@ Talk talk_of(Format format) {
     return Talk::people;
 }
 
+// Programs are looked for on each machine, by its agents.
+int run_elsewhere(Invocation& invocation, JobRequest job) {
+    Terminal& terminal = invocation.terminal;
+    auto agent = find_program_beside_us("mpitrain-rank");
+    auto programs = programs_elsewhere(job.spec);
+    if (!agent || !programs) {
+        return fail(terminal, agent ? programs.error() : agent.error());
+    }
+    const auto files = posix::make_file_system();
+    const auto code = hosts::run_on_hosts({.spec = std::move(job.spec),
+                                           .hosts = std::move(job.hosts),
+                                           .environment = invocation.environment,
+                                           .agent_path = *std::move(agent),
+                                           .programs = *std::move(programs),
+                                           .files = *files,
+                                           .talk = talk_of(terminal.format()),
+                                           .color = terminal.shows_colour()});
+    return code ? *code : fail(terminal, code.error());
+}
+
 int run(Invocation& invocation) {
     Terminal& terminal = invocation.terminal;
     auto job = read_job(invocation);
@@ -42,6 +64,9 @@ int run(Invocation& invocation) {
     }
     for (const std::string& note : job->notes) {
         terminal.note(note);
+    }
+    if (!job->hosts.empty()) {
+        return run_elsewhere(invocation, *std::move(job));
     }
     if (auto programs = local::check_programs(job->spec, invocation.environment); !programs) {
         terminal.fail(programs.error());
