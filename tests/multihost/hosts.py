@@ -106,7 +106,8 @@ def _children(pid):
 
 
 class Hosts:
-    """`more`: shell lines by host name, run inside before its sshd, such as a trap to fall into."""
+    """`more`: shell lines by host name, run inside before its sshd, such as a trap to fall into. `ipv6_only`: hosts that
+    have no IPv4 address; the others then have both."""
 
     def __init__(self, directory, count=3, more=None, ipv6_only=()):
         self.directory = Path(directory)
@@ -153,6 +154,7 @@ class Hosts:
         self.link(name, up=False)
         self._holders[name].kill()
         self._holders[name].wait()
+        self._in_switch("ip", "link", "del", name)  # the kernel takes its time with a dead namespace
 
     def power_on(self, name):
         self._begin(name)
@@ -217,8 +219,10 @@ class Hosts:
 
     def _addresses(self, name):
         number = self.names.index(name) + 1
-        six = f"{NETWORK6}{number}"
-        return [(six, 64)] if name in self.ipv6_only else [(f"{NETWORK}.{number}", 24)]
+        four, six = (f"{NETWORK}.{number}", 24), (f"{NETWORK6}{number}", 64)
+        if name in self.ipv6_only:
+            return [six]
+        return [four, six] if self.ipv6_only else [four]
 
     def _write_files(self):
         self.directory.mkdir(exist_ok=True)

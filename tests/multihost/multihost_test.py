@@ -144,6 +144,19 @@ def lost_node(lab):
     expect((lab.sandbox.path / "three").read_text() == alone(lab, lab.sandbox.path / "one", "--steps", 200), "other bits")
 
 
+def shrink(lab):
+    """Where no other host can take a lost one's place, the job goes on with fewer ranks, if it may."""
+    run = lab.run(ALL, ["-n", 6, "--min-ranks", 4, "--checkpoint-dir", lab.sandbox.path / "checkpoints", "--max-restarts", 1],
+                  lab.steps("--steps", 150, "--step-us", 5000))
+    run.await_event("checkpoint.committed")
+    lab.hosts.power_off("h3")
+    again = run.await_event("attempt.started", 2, seconds=20)[1]
+    expect(again["ranks"] == 4, again)
+    expect(run.wait(60) == 0, run.stderr())
+    expect("room for 4 of 6 ranks" in run.stderr(), run.stderr())
+    expect_clean(lab)
+
+
 def cut_off(lab):
     """A host that is cut off ends its ranks by itself, and has nothing left when it comes back."""
     run = lab.run(ALL, ["-n", 6], lab.steps("--steps", 100000, "--step-us", 2000))
@@ -219,6 +232,12 @@ def container_bridge(lab):
     expect("10.77.0.0/24" in run.stderr(), run.stderr())
 
 
+def ipv6_only(lab):
+    """A host that has no IPv4 address takes part."""
+    run = lab.run("h1:1,h2:1", ["-n", 2], lab.steps("--steps", 20))
+    expect(run.wait(60) == 0, run.stderr())
+
+
 def stop(lab):
     """A stop reaches all hosts, with its deadline, and is a commit."""
     run = lab.run(ALL, ["-n", 6, "--checkpoint-dir", lab.sandbox.path / "checkpoints"],
@@ -237,10 +256,12 @@ TESTS = {
     "ManyLines": (many_lines, {"count": 2}),
     "KilledRank": (killed_rank, {}),
     "LostNode": (lost_node, {"count": 4}),
+    "Shrink": (shrink, {}),
     "CutOff": (cut_off, {}),
     "KilledEngine": (supervisor_killed, {}),
     "Strangers": (strangers, {}),
     "ContainerBridge": (container_bridge, {"more": {f"h{i}": BRIDGE for i in (1, 2, 3)}}),
+    "Ipv6Only": (ipv6_only, {"count": 2, "ipv6_only": ["h2"]}),
     "Stop": (stop, {}),
 }
 

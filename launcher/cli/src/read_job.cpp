@@ -30,7 +30,7 @@ std::string variable(const EnvironmentMap& environment, const std::string& name)
 
 // Settings that a job on one machine has no use for. What a config file says for all jobs is no
 // news.
-std::vector<std::string> notes_of_unused(const settings::Layer& layer) {
+std::vector<std::string> notes_of_unused(const settings::Layer& layer, bool one_machine) {
     constexpr std::string_view not_queued = "run does not queue";
     constexpr std::string_view one_size = "a job on one machine keeps its size";
     constexpr std::array<std::pair<std::string_view, std::string_view>, 8> unused = {
@@ -45,7 +45,9 @@ std::vector<std::string> notes_of_unused(const settings::Layer& layer) {
     std::vector<std::string> notes;
     for (const auto& [option, reason] : unused) {
         const settings::Setting* setting = settings::find(layer, option);
-        if (setting != nullptr && setting->origin.kind > settings::OriginKind::config_file) {
+        const bool used = reason == one_size && !one_machine;
+        if (!used && setting != nullptr &&
+            setting->origin.kind > settings::OriginKind::config_file) {
             notes.push_back(fmt::format("--{} has no effect here: {}", option, reason));
         }
     }
@@ -88,7 +90,7 @@ Result<JobRequest> read_job(const Invocation& invocation) {
         MPITRAIN_TRY(hosts, parse_hostfile(text, spec.hostfile));
     }
     MPITRAIN_TRY(hosts, settle_on_this_machine(spec, std::move(hosts)));
-    for (std::string& note : notes_of_unused(job.settings)) {
+    for (std::string& note : notes_of_unused(job.settings, hosts.empty())) {
         job.notes.push_back(std::move(note));
     }
     return JobRequest{

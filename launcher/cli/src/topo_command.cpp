@@ -86,7 +86,7 @@ std::string text_of(const NodeTopology& node, Format format) {
 
 int print_facts(Invocation& invocation, const topology::DiscoverOptions& options) {
     const auto facts =
-        hosts::facts_of_this_machine(options.device, !invocation.value("oversubscribe").empty());
+        hosts::facts_of_this_machine(options.device, invocation.is_on("oversubscribe"));
     if (!facts) {
         return fail(invocation.terminal, facts.error());
     }
@@ -100,7 +100,7 @@ int run_topo(Invocation& invocation) {
     if (!options) {
         return fail(terminal, options.error());
     }
-    if (!invocation.value("for-launch").empty()) {
+    if (invocation.is_on("for-launch")) {
         return print_facts(invocation, *options);
     }
     const auto node = topology::discover(*options);

@@ -109,7 +109,8 @@ int fill_open_group(JobSpec& spec, const std::vector<Room>& rooms) {
         open = group.ranks ? open : &group;
     }
     if (open != nullptr) {
-        open->ranks = std::max(1, sum(rooms, &Room::now) - fixed);
+        const int most = spec.max_ranks.value_or(std::numeric_limits<int>::max());
+        open->ranks = std::max(1, std::min(sum(rooms, &Room::now), most) - fixed);
     }
     return *total_ranks(spec);
 }

@@ -119,6 +119,23 @@ std::vector<std::vector<wire::SlotLock>> locks_of(const HostsPlacement& placed,
     return locks;
 }
 
+// With --min-ranks, as many ranks as there is room for, where there is none for all.
+Result<HostsPlacement> place_elastic(const JobSpec& spec,
+                                     const std::vector<Candidate>& candidates) {
+    auto placed = place_on_hosts(spec, candidates);
+    if (placed || !spec.min_ranks || spec.groups.size() != 1) {
+        return placed;
+    }
+    JobSpec fewer = spec;
+    for (int ranks = spec.groups.front().ranks.value_or(0) - 1; ranks >= *spec.min_ranks; --ranks) {
+        fewer.groups.front().ranks = ranks;
+        if (auto smaller = place_on_hosts(fewer, candidates)) {
+            return smaller;
+        }
+    }
+    return placed;
+}
+
 std::string describe(const LaunchPlan& plan) {
     std::set<std::string> hosts;
     std::size_t gpus = 0;
@@ -276,7 +293,7 @@ Result<HostsPlan> HostsPlanner::plan_on(const std::vector<Answer>& answers) {
     }
     const Paths paths = find_paths(candidates, here);
     candidates.resize(candidates.size() - static_cast<std::size_t>(spec_.spares));
-    MPITRAIN_TRY(const HostsPlacement placed, place_on_hosts(spec_, candidates));
+    MPITRAIN_TRY(const HostsPlacement placed, place_elastic(spec_, candidates));
     HostsPlan made;
     MPITRAIN_TRY(made.plan,
                  make_launch_plan({.spec = placed.spec,
@@ -301,6 +318,10 @@ Result<HostsPlan> HostsPlanner::plan_on(const std::vector<Answer>& answers) {
     made.access.agent_path = programs_.agent;
     made.access.client_library = programs_.client_library;
     made.what = describe(made.plan);
+    if (const auto wanted = total_ranks(spec_); wanted && std::ssize(made.plan.ranks) < *wanted) {
+        made.notes.push_back(
+            fmt::format("there is room for {} of {} ranks", made.plan.ranks.size(), *wanted));
+    }
     if (!paths.networks.empty()) {
         made.notes.push_back(
             fmt::format("the hosts reach each other by {}", fmt::join(paths.networks, ", ")));

@@ -63,6 +63,12 @@ TEST(PlaceOnHosts, TakesAllThereIs) {
     EXPECT_EQ(placed->spec.groups[0].ranks, 3);
 }
 
+TEST(PlaceOnHosts, TakesNoMoreThanTheMostAllowed) {
+    JobSpec spec = job_of(std::nullopt);
+    spec.max_ranks = 3;
+    EXPECT_EQ(map_of(place_on_hosts(spec, {machine("a", 2), machine("b", 3)})), "a0 a1 b0");
+}
+
 TEST(PlaceOnHosts, SpreadsWhenAsked) {
     JobSpec spec = job_of(4);
     spec.placement = "spread";

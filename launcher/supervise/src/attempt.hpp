@@ -170,6 +170,7 @@ class Attempt {
     [[nodiscard]] bool awaits_news() const;
     [[nodiscard]] std::vector<std::string> lost_hosts() const;
     [[nodiscard]] const std::string& host_of(Rank rank) const;
+    [[nodiscard]] bool is_elsewhere(Rank rank) const;  // not where mpirun is
     void finish_when_gone();
     [[nodiscard]] bool is_drained(const Member& member) const;
 

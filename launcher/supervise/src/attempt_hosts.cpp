@@ -1,6 +1,8 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 
 #include "attempt.hpp"
 #include "event_log.hpp"
@@ -26,6 +28,16 @@ std::int64_t ping_period_ns(Nanoseconds heartbeat) {
 
 const std::string& Attempt::host_of(Rank rank) const {
     return input_.plan.ranks[static_cast<std::size_t>(rank.value())].host;
+}
+
+bool Attempt::is_elsewhere(Rank rank) const {
+    if (input_.hosts == nullptr) {
+        return false;
+    }
+    std::array<char, 256> name{};
+    ::gethostname(name.data(), name.size() - 1);
+    const auto node = input_.hosts->nodes.find(host_of(rank));
+    return node != input_.hosts->nodes.end() && node->second.hostname != name.data();
 }
 
 std::string Attempt::master_address() const {

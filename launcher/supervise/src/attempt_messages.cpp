@@ -184,7 +184,7 @@ void Attempt::handle(Rank rank, wire::Ended ended) {
     }
     ended.time_ns -= ending.clock_ns;
     const bool clean_end = ended.how == wire::Ended::How::exited && ended.code == 0;
-    if (input_.hosts != nullptr && ended.engine_gone && engine_->running() && !clean_end) {
+    if (ended.engine_gone && !clean_end && is_elsewhere(rank)) {
         // Not mpirun, but its daemon on that machine: MPI ranks end of it in ways of their own.
         ended.how = wire::Ended::How::agent_lost;
         ended.detail = "mpirun's daemon there died";

@@ -148,7 +148,9 @@ Result<void> Job::start_attempt(const ResumePoint& resume) {
     hang_.attempt_started();
     progress_.started(attempt_number_, monotonic_ns());
     events_.emit("attempt.started",
-                 {.attempt = attempt_number_, .more = {{"resume", resume.path}}});
+                 {.attempt = attempt_number_,
+                  .more = {{"resume", resume.path},
+                           {"ranks", static_cast<std::int64_t>(request_.plan.ranks.size())}}});
     return attempt_->start();
 }
 
