@@ -37,7 +37,9 @@ MAY_KNOW = [
     # What a training program links, and the agent beside it: small, and free of the rest.
     ("launcher/client", ["common/base"]),
     ("launcher/wire", ["common/base", "common/model", "common/recorder", "launcher/client"]),
-    ("launcher/rank", ["common/base", "common/recorder", "launcher/wire", "launcher/client"]),
+    ("launcher/sealed", ["common/base"]),
+    ("launcher/output", ["common/base"]),
+    ("launcher/rank", ["common/base", "common/recorder", "launcher/wire", "launcher/sealed", "launcher/output", "launcher/client"]),
     # The simulator reads files, and is a program with mpitrain's command line.
     ("scheduler/sim", COMMON + ["common/settings", "common/jobfile", "launcher/cli", "scheduler/core"]),
     ("scheduler/bench", COMMON + ["common/settings", "launcher/cli", "scheduler/core", "scheduler/sim"]),
@@ -56,7 +58,7 @@ MAY_KNOW = [
 CHOOSES_SEAMS = ["launcher/cli", "checkpoint/client", "checkpoint/tool"]
 
 C_LIBRARY = re.compile(
-    r"(mpi|hdf5|H5\w*|hwloc|hwloc/.*|nccl|pmix\w*|sqlite3|nvml|cuda\w*|curl/.*|yaml-cpp/.*|nlohmann/json)\.h(pp)?$"
+    r"(mpi|hdf5|H5\w*|hwloc|hwloc/.*|nccl|pmix\w*|sqlite3|sodium|nvml|cuda\w*|curl/.*|yaml-cpp/.*|nlohmann/json)\.h(pp)?$"
 )
 # Handing over an MPI_Comm is the point of these.
 MAY_SHOW_C_LIBRARY = ["collectives/*/mpi_interop.hpp", "checkpoint/*/mpi_peers.hpp"]

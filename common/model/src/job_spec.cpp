@@ -120,6 +120,20 @@ Result<void> validate_combinations(const JobSpec& spec) {
         spec.hang_timeout <= Nanoseconds::zero()) {
         return invalid("--hang-timeout", "0 would end every job", "use off, auto or a duration");
     }
+    if (spec.heartbeat < std::chrono::milliseconds(500)) {
+        return invalid(
+            "--heartbeat", "a busy machine may be silent for so long", "give 500ms or more");
+    }
+    if (!spec.remote_prefix.empty() && spec.remote_prefix.front() != '/') {
+        return invalid("--remote-prefix", "not an absolute path", "begin it with '/'");
+    }
+    for (const std::string& argument : spec.ssh_args) {
+        if (argument.empty() || argument.find_first_of(" \t\n\"'\\") != std::string::npos) {
+            return invalid("--ssh-arg",
+                           "mpirun hands on no argument with spaces or quotes",
+                           "put the setting into a file, and give --ssh-arg -F --ssh-arg FILE");
+        }
+    }
     return {};
 }
 

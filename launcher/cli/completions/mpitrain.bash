@@ -31,6 +31,9 @@ _mpitrain() {
         --time-limit) return ;;
         --stop-grace) return ;;
         --hang-timeout) return ;;
+        --heartbeat) return ;;
+        --spares) return ;;
+        --max-node-failures) return ;;
         --log-dir) COMPREPLY=($(compgen -d -- "$cur")); return ;;
         --show) return ;;
         --stdin) COMPREPLY=($(compgen -W 'none 0' -- "$cur")); return ;;
@@ -43,6 +46,8 @@ _mpitrain() {
         --queue) return ;;
         --after) return ;;
         --mpirun-arg) return ;;
+        --ssh-arg) return ;;
+        --remote-prefix) return ;;
         --srun-arg) return ;;
         --sbatch-arg) return ;;
         --output) COMPREPLY=($(compgen -W 'table json quiet' -- "$cur")); return ;;
@@ -52,14 +57,14 @@ _mpitrain() {
         --svg) COMPREPLY=($(compgen -f -- "$cur")); return ;;
     esac
     case ${COMP_WORDS[1]} in
-        run) flags='--file --ranks -n --min-ranks --max-ranks --nodes --ranks-per-node --device --gpus-per-rank --gpu-type --gpu-visibility --cpus-per-rank --mem-per-rank --oversubscribe --host --hostfile --engine --placement --topology-level --max-restarts --checkpoint-dir --resume --time-limit --stop-grace --hang-timeout --log-dir --show --no-tag --pty --stdin --env --workdir --events --result --name --priority --queue --after --mpirun-arg --srun-arg --sbatch-arg --output --color --help -h --version'; verbs='' ;;
-        plan) flags='--file --ranks -n --min-ranks --max-ranks --nodes --ranks-per-node --device --gpus-per-rank --gpu-type --gpu-visibility --cpus-per-rank --mem-per-rank --oversubscribe --host --hostfile --engine --placement --topology-level --max-restarts --checkpoint-dir --resume --time-limit --stop-grace --hang-timeout --log-dir --show --no-tag --pty --stdin --env --workdir --events --result --name --priority --queue --after --mpirun-arg --srun-arg --sbatch-arg --output --color --help -h --version'; verbs='' ;;
-        topo) flags='--input --synthetic --device --svg --output --color --help -h --version'; verbs='' ;;
+        run) flags='--file --ranks -n --min-ranks --max-ranks --nodes --ranks-per-node --device --gpus-per-rank --gpu-type --gpu-visibility --cpus-per-rank --mem-per-rank --oversubscribe --host --hostfile --engine --placement --topology-level --max-restarts --checkpoint-dir --resume --time-limit --stop-grace --hang-timeout --heartbeat --spares --max-node-failures --log-dir --show --no-tag --pty --stdin --env --workdir --events --result --name --priority --queue --after --mpirun-arg --ssh-arg --remote-prefix --srun-arg --sbatch-arg --output --color --help -h --version'; verbs='' ;;
+        plan) flags='--file --ranks -n --min-ranks --max-ranks --nodes --ranks-per-node --device --gpus-per-rank --gpu-type --gpu-visibility --cpus-per-rank --mem-per-rank --oversubscribe --host --hostfile --engine --placement --topology-level --max-restarts --checkpoint-dir --resume --time-limit --stop-grace --hang-timeout --heartbeat --spares --max-node-failures --log-dir --show --no-tag --pty --stdin --env --workdir --events --result --name --priority --queue --after --mpirun-arg --ssh-arg --remote-prefix --srun-arg --sbatch-arg --output --color --help -h --version'; verbs='' ;;
+        topo) flags='--input --synthetic --device --for-launch --oversubscribe --svg --output --color --help -h --version'; verbs='' ;;
         ckpt) flags='--output --color --help -h --version'; verbs='list show verify diff prune export' ;;
         bench) flags='--output --color --help -h --version'; verbs='launch allreduce reduce broadcast reduce_scatter allgather all_to_all overlap preflight checkpoint schedule' ;;
         sim) flags='--output --color --help -h --version'; verbs='' ;;
         doctor) flags='--output --color --help -h --version'; verbs='' ;;
-        config) flags='--origin --file --ranks -n --min-ranks --max-ranks --nodes --ranks-per-node --device --gpus-per-rank --gpu-type --gpu-visibility --cpus-per-rank --mem-per-rank --oversubscribe --host --hostfile --engine --placement --topology-level --max-restarts --checkpoint-dir --resume --time-limit --stop-grace --hang-timeout --log-dir --show --no-tag --pty --stdin --env --workdir --events --result --name --priority --queue --after --mpirun-arg --srun-arg --sbatch-arg --output --color --help -h --version'; verbs='show' ;;
+        config) flags='--origin --file --ranks -n --min-ranks --max-ranks --nodes --ranks-per-node --device --gpus-per-rank --gpu-type --gpu-visibility --cpus-per-rank --mem-per-rank --oversubscribe --host --hostfile --engine --placement --topology-level --max-restarts --checkpoint-dir --resume --time-limit --stop-grace --hang-timeout --heartbeat --spares --max-node-failures --log-dir --show --no-tag --pty --stdin --env --workdir --events --result --name --priority --queue --after --mpirun-arg --ssh-arg --remote-prefix --srun-arg --sbatch-arg --output --color --help -h --version'; verbs='show' ;;
         completion) flags='--output --color --help -h --version'; verbs='bash zsh fish' ;;
         help) COMPREPLY=($(compgen -W 'run plan topo ckpt bench sim doctor config completion help' -- "$cur")); return ;;
     esac

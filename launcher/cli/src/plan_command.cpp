@@ -7,28 +7,62 @@
 #include "commands.hpp"
 #include "mpitrain/cli/beside_us.hpp"
 #include "mpitrain/engine/engine.hpp"
+#include "mpitrain/hosts/plan_on_hosts.hpp"
 #include "mpitrain/local/claim.hpp"
 #include "mpitrain/plan/rank_environment.hpp"
+#include "other_machines.hpp"
 #include "read_job.hpp"
 #include "submit_to.hpp"
 
 namespace mpitrain::cli {
 namespace {
 
-// The engine's command line, with words in place of the paths that only an attempt has.
-Result<std::vector<std::string>> engine_command(const LaunchPlan& plan,
-                                                const JobSpec& spec,
-                                                const EnvironmentMap& environment) {
-    MPITRAIN_TRY(const std::string agent, find_program_beside_us("mpitrain-rank"));
-    const EngineInput input{.plan = plan,
-                            .agent_path = agent,
-                            .control_address = "unix:RUNTIME/control",
-                            .session_dir = "RUNTIME",
-                            .shared_memory_dir = "SHM",
-                            .as_root = geteuid() == 0,
-                            .extra_args = spec.mpirun_args,
-                            .environment = environment};
+// A plan, whatever machines it is for, and the engine's command line for it.
+struct Planned {
+    LaunchPlan plan;
+    std::vector<std::string> command;
+    std::vector<std::string> notes = {};
+};
+
+// With words in place of the paths that only an attempt has.
+std::vector<std::string> engine_command(const LaunchPlan& plan,
+                                        const JobSpec& spec,
+                                        const EnvironmentMap& environment,
+                                        const std::string& agent,
+                                        const RemoteLaunch* remote) {
+    const EngineInput input{
+        .plan = plan,
+        .agent_path = agent,
+        .control_address = remote == nullptr ? "unix:RUNTIME/control" : "tcp:ADDRESS:PORT",
+        .session_dir = "RUNTIME",
+        .shared_memory_dir = "SHM",
+        .as_root = geteuid() == 0,
+        .extra_args = spec.mpirun_args,
+        .environment = environment,
+        .remote = remote};
     return make_mpirun_engine()->command(input).argv;
+}
+
+Result<Planned> plan_elsewhere(JobRequest& job, const EnvironmentMap& environment) {
+    MPITRAIN_TRY(hosts::RemotePrograms programs, programs_elsewhere(job.spec));
+    const std::string agent = programs.agent;
+    MPITRAIN_TRY(hosts::HostsPlanner planner,
+                 hosts::HostsPlanner::make(job.spec,
+                                           std::move(job.hosts),
+                                           rank_base_environment(environment),
+                                           std::move(programs)));
+    MPITRAIN_TRY(HostsPlan made, planner.plan());
+    auto command = engine_command(made.plan, job.spec, environment, agent, &made.access.launch);
+    return Planned{std::move(made.plan), std::move(command), std::move(made.notes)};
+}
+
+Result<Planned> plan_here(const JobSpec& spec, const EnvironmentMap& environment) {
+    MPITRAIN_TRY(const SlotRegistry registry, SlotRegistry::open());
+    MPITRAIN_TRY(local::LocalPlan made,
+                 local::plan_here(spec, rank_base_environment(environment), registry));
+    MPITRAIN_TRY(const std::string agent, find_program_beside_us("mpitrain-rank"));
+    auto command = engine_command(made.plan, spec, environment, agent, nullptr);
+    return Planned{std::move(made.plan), std::move(command)};
 }
 
 std::string joined(const std::vector<std::string>& words, std::string_view between) {
@@ -132,28 +166,23 @@ int plan_job(Invocation& invocation) {
     for (const std::string& note : job->notes) {
         terminal.note(note);
     }
-    const auto registry = SlotRegistry::open();
-    if (!registry) {
-        return fail(terminal, registry.error());
+    const auto planned = job->hosts.empty() ? plan_here(job->spec, invocation.environment)
+                                            : plan_elsewhere(*job, invocation.environment);
+    if (!planned) {
+        return fail(terminal, planned.error());
     }
-    const auto local =
-        local::plan_here(job->spec, rank_base_environment(invocation.environment), *registry);
-    if (!local) {
-        return fail(terminal, local.error());
-    }
-    const auto command = engine_command(local->plan, job->spec, invocation.environment);
-    if (!command) {
-        return fail(terminal, command.error());
+    for (const std::string& note : planned->notes) {
+        terminal.note(note);
     }
     switch (terminal.format()) {
         case Format::json:
-            terminal.print(to_json(local->plan, *command) + "\n");
+            terminal.print(to_json(planned->plan, planned->command) + "\n");
             break;
         case Format::quiet:
-            terminal.print(local->plan.hash + "\n");
+            terminal.print(planned->plan.hash + "\n");
             break;
         case Format::table:
-            terminal.print(text_of(local->plan, *command, terminal));
+            terminal.print(text_of(planned->plan, planned->command, terminal));
             break;
     }
     return 0;

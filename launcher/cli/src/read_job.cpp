@@ -30,7 +30,7 @@ std::string variable(const EnvironmentMap& environment, const std::string& name)
 
 // Settings that a job on one machine has no use for. What a config file says for all jobs is no
 // news.
-std::vector<std::string> notes_of_unused(const settings::Layer& layer) {
+std::vector<std::string> notes_of_unused(const settings::Layer& layer, bool one_machine) {
     constexpr std::string_view not_queued = "run does not queue";
     constexpr std::string_view one_size = "a job on one machine keeps its size";
     constexpr std::array<std::pair<std::string_view, std::string_view>, 8> unused = {
@@ -45,7 +45,9 @@ std::vector<std::string> notes_of_unused(const settings::Layer& layer) {
     std::vector<std::string> notes;
     for (const auto& [option, reason] : unused) {
         const settings::Setting* setting = settings::find(layer, option);
-        if (setting != nullptr && setting->origin.kind > settings::OriginKind::config_file) {
+        const bool used = reason == one_size && !one_machine;
+        if (!used && setting != nullptr &&
+            setting->origin.kind > settings::OriginKind::config_file) {
             notes.push_back(fmt::format("--{} has no effect here: {}", option, reason));
         }
     }
@@ -82,7 +84,7 @@ Result<JobRequest> read_job_to_submit(const Invocation& invocation) {
     MPITRAIN_TRY(JobSpec spec, settings::make_job(job.settings, job.commands, places));
     spec.slurm = std::move(job.slurm);
     spec.kubernetes_json = std::move(job.kubernetes_json);
-    return JobRequest{std::move(spec), std::move(job.settings), std::move(job.notes)};
+    return JobRequest{std::move(spec), std::move(job.settings), std::move(job.notes), {}};
 }
 
 Result<JobRequest> read_job(const Invocation& invocation) {
@@ -92,8 +94,8 @@ Result<JobRequest> read_job(const Invocation& invocation) {
         MPITRAIN_TRY(const std::string text, read_input_file(job.spec.hostfile));
         MPITRAIN_TRY(hosts, parse_hostfile(text, job.spec.hostfile));
     }
-    MPITRAIN_TRY_VOID(settle_on_this_machine(job.spec, std::move(hosts)));
-    for (std::string& note : notes_of_unused(job.settings)) {
+    MPITRAIN_TRY(job.hosts, settle_on_this_machine(job.spec, std::move(hosts)));
+    for (std::string& note : notes_of_unused(job.settings, job.hosts.empty())) {
         job.notes.push_back(std::move(note));
     }
     return job;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "mpitrain/cli/command.hpp"
+#include "mpitrain/model/hostfile.hpp"
 
 namespace mpitrain::cli {
 
@@ -12,6 +13,8 @@ struct JobRequest {
     JobSpec spec;                    // valid, paths absolute
     settings::Layer settings;        // every setting that was made, with its origin
     std::vector<std::string> notes;  // for people: how a manifest was understood
+    // The machines that the job names, when they are not this one alone; each once.
+    std::vector<HostEntry> hosts = {};
 };
 
 // All settings of a job: config files, the job file, variables and flags over one another.

@@ -3,9 +3,11 @@
 #include "commands.hpp"
 #include "in_slurm.hpp"
 #include "mpitrain/cli/beside_us.hpp"
+#include "mpitrain/hosts/run.hpp"
 #include "mpitrain/local/programs.hpp"
 #include "mpitrain/local/run.hpp"
 #include "mpitrain/posix/file_system.hpp"
+#include "other_machines.hpp"
 #include "read_job.hpp"
 
 namespace mpitrain::cli {
@@ -37,6 +39,31 @@ Talk talk_of(Format format) {
     return Talk::people;
 }
 
+// Programs are looked for on each machine, by its agents.
+Result<int> run_elsewhere(const Invocation& invocation, JobRequest job, FileSystem& files) {
+    MPITRAIN_TRY(std::string agent, find_program_beside_us("mpitrain-rank"));
+    MPITRAIN_TRY(auto programs, programs_elsewhere(job.spec));
+    return hosts::run_on_hosts({.spec = std::move(job.spec),
+                                .hosts = std::move(job.hosts),
+                                .environment = invocation.environment,
+                                .agent_path = std::move(agent),
+                                .programs = std::move(programs),
+                                .files = files,
+                                .talk = talk_of(invocation.terminal.format()),
+                                .color = invocation.terminal.shows_colour()});
+}
+
+Result<int> run_locally(const Invocation& invocation, JobRequest job, FileSystem& files) {
+    MPITRAIN_TRY(std::string agent, find_program_beside_us("mpitrain-rank"));
+    return local::run_here({.spec = std::move(job.spec),
+                            .environment = invocation.environment,
+                            .agent_path = std::move(agent),
+                            .client_library = find_library_beside_us("libmpitrain_client.so"),
+                            .files = files,
+                            .talk = talk_of(invocation.terminal.format()),
+                            .color = invocation.terminal.shows_colour()});
+}
+
 int run(Invocation& invocation) {
     Terminal& terminal = invocation.terminal;
     auto job = read_job(invocation);
@@ -50,24 +77,17 @@ int run(Invocation& invocation) {
     for (const std::string& note : job->notes) {
         terminal.note(note);
     }
-    if (auto programs = local::check_programs(job->spec, invocation.environment); !programs) {
-        terminal.fail(programs.error());
-        return exit_code_of_program(programs.error());
-    }
-    auto agent = find_program_beside_us("mpitrain-rank");
-    if (!agent) {
-        return fail(terminal, agent.error());
+    const bool elsewhere = !job->hosts.empty();
+    if (!elsewhere) {
+        if (auto programs = local::check_programs(job->spec, invocation.environment); !programs) {
+            terminal.fail(programs.error());
+            return exit_code_of_program(programs.error());
+        }
     }
     const auto files = posix::make_file_system();
     const int max_requeues = job->spec.max_requeues;
-    const auto code =
-        local::run_here({.spec = std::move(job->spec),
-                         .environment = invocation.environment,
-                         .agent_path = *std::move(agent),
-                         .client_library = find_library_beside_us("libmpitrain_client.so"),
-                         .files = *files,
-                         .talk = talk_of(terminal.format()),
-                         .color = terminal.shows_colour()});
+    const auto code = elsewhere ? run_elsewhere(invocation, *std::move(job), *files)
+                                : run_locally(invocation, *std::move(job), *files);
     if (!code) {
         return fail(terminal, code.error());
     }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <optional>
 
 namespace mpitrain::cli {
@@ -44,6 +45,24 @@ Result<void> bound_ranks(JobSpec& spec, int most, std::string_view option) {
     return {};
 }
 
+// Each host once, in the order of its first mention. A host given again by another --host adds its
+// slots; one mention without a number is all that it has.
+std::vector<HostEntry> merged(std::vector<HostEntry> hosts) {
+    std::vector<HostEntry> once;
+    std::map<std::string, std::size_t> known;
+    for (HostEntry& host : hosts) {
+        const auto [at, fresh] = known.emplace(host.host, once.size());
+        if (fresh) {
+            once.push_back(std::move(host));
+        } else if (HostEntry& first = once[at->second]; first.slots && host.slots) {
+            *first.slots += *host.slots;
+        } else {
+            first.slots.reset();
+        }
+    }
+    return once;
+}
+
 }  // namespace
 
 bool is_this_machine(std::string_view host) {
@@ -54,14 +73,14 @@ bool is_this_machine(std::string_view host) {
            (!own.empty() && (host == own || host == own.substr(0, own.find('.'))));
 }
 
-Result<void> settle_on_this_machine(JobSpec& spec, std::vector<HostEntry> hosts) {
+Result<std::vector<HostEntry>> settle_on_this_machine(JobSpec& spec, std::vector<HostEntry> hosts) {
     for (const std::string& entry : spec.host) {
         MPITRAIN_TRY(const std::vector<HostEntry> named, parse_host_option(entry));
         hosts.insert(hosts.end(), named.begin(), named.end());
     }
     const auto is_here = [](const HostEntry& entry) { return is_this_machine(entry.host); };
     if (!std::ranges::all_of(hosts, is_here)) {
-        return {};
+        return merged(std::move(hosts));
     }
     const std::optional<int> slots = slots_of(hosts);
     if (!hosts.empty() && slots && !spec.oversubscribe) {
@@ -75,7 +94,7 @@ Result<void> settle_on_this_machine(JobSpec& spec, std::vector<HostEntry> hosts)
         spec.hostfile.clear();
         spec.host = {slots ? fmt::format("localhost:{}", *slots) : "localhost"};
     }
-    return {};
+    return std::vector<HostEntry>();
 }
 
 }  // namespace mpitrain::cli

@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "commands.hpp"
+#include "mpitrain/hosts/node_facts.hpp"
 #include "mpitrain/topology/discover.hpp"
 #include "mpitrain/topology/render.hpp"
 
@@ -25,6 +26,12 @@ constexpr settings::Option options_table[] = {
      .summary = "which slots to show: GPUs where there are any, or cores",
      .fallback = "auto",
      .choices = "auto|cuda|cpu",
+     .heading = "Options of topo"},
+    {.name = "for-launch",
+     .summary = "print what mpitrain run asks a machine of before it places ranks there, as JSON",
+     .heading = "Options of topo"},
+    {.name = "oversubscribe",
+     .summary = "with --for-launch: cores that other jobs share are free",
      .heading = "Options of topo"},
     {.name = "svg",
      .value = "FILE",
@@ -77,11 +84,24 @@ std::string text_of(const NodeTopology& node, Format format) {
     return text;
 }
 
+int print_facts(Invocation& invocation, const topology::DiscoverOptions& options) {
+    const auto facts =
+        hosts::facts_of_this_machine(options.device, invocation.is_on("oversubscribe"));
+    if (!facts) {
+        return fail(invocation.terminal, facts.error());
+    }
+    invocation.terminal.print(hosts::to_json(*facts) + "\n");
+    return 0;
+}
+
 int run_topo(Invocation& invocation) {
     Terminal& terminal = invocation.terminal;
     const auto options = discover_options(invocation);
     if (!options) {
         return fail(terminal, options.error());
+    }
+    if (invocation.is_on("for-launch")) {
+        return print_facts(invocation, *options);
     }
     const auto node = topology::discover(*options);
     if (!node) {

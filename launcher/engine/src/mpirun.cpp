@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -27,6 +28,8 @@ namespace {
 
 constexpr std::size_t report_text_max = 4096;
 constexpr std::string_view sigkill_timeout_s = "86400";
+// On other machines nobody ends a daemon that is in the midst of its kill sequence.
+constexpr std::string_view remote_sigkill_timeout_s = "1";
 
 class MpirunEngine final : public Engine {
   public:
@@ -36,23 +39,19 @@ class MpirunEngine final : public Engine {
         if (input.as_root) {
             command.argv.emplace_back("--allow-run-as-root");
         }
-        command.argv.insert(command.argv.end(),
-                            {"-H", fmt::format("localhost:{}", input.plan.ranks.size())});
-        command.argv.insert(command.argv.end(), input.extra_args.begin(), input.extra_args.end());
-        // One application context a group, so that MPI_APPNUM means what it means under plain
-        // mpirun.
-        for (std::size_t group = 0; group < input.plan.groups.size(); ++group) {
-            if (group > 0) {
-                command.argv.emplace_back(":");
-            }
+        if (input.remote != nullptr) {
+            // Rank by rank as planned: by its other mappings mpirun puts its own machine first.
+            command.argv.insert(command.argv.end(), {"--map-by", "seq", "--oversubscribe"});
+        } else {
             command.argv.insert(command.argv.end(),
-                                {"-n",
-                                 std::to_string(input.plan.groups[group].ranks),
-                                 input.agent_path,
-                                 "--control",
-                                 input.control_address});
+                                {"-H", fmt::format("localhost:{}", input.plan.ranks.size())});
         }
+        command.argv.insert(command.argv.end(), input.extra_args.begin(), input.extra_args.end());
+        add_groups(input, command);
         add_parameters(input, command);
+        if (input.remote != nullptr) {
+            add_remote_parameters(*input.remote, input, command);
+        }
         return command;
     }
 
@@ -69,28 +68,100 @@ class MpirunEngine final : public Engine {
     }
 
   private:
-    static void add_parameters(const EngineInput& input, EngineCommand& command) {
-        const auto set = [&](std::string_view name, std::string_view value) {
-            const std::string variable = fmt::format("OMPI_MCA_{}", name);
-            if (!input.environment.contains(variable)) {
-                command.env[variable] = value;
+    // One application context a group, so that MPI_APPNUM means what it means under plain mpirun.
+    static void add_groups(const EngineInput& input, EngineCommand& command) {
+        auto rank = input.plan.ranks.begin();
+        for (std::size_t group = 0; group < input.plan.groups.size(); ++group) {
+            if (group > 0) {
+                command.argv.emplace_back(":");
             }
-        };
-        set("odls_base_num_threads", "0");
-        set("odls_base_sigkill_timeout", sigkill_timeout_s);
-        set("ras", "^slurm");
-        set("plm", "^slurm");
-        set("orte_tmpdir_base", input.session_dir);
-        set("btl_vader_backing_directory", input.shared_memory_dir);
-        set("orte_abort_on_non_zero_status", "1");
-        if (input.plan.shares_cores) {
-            set("mpi_yield_when_idle", "1");
+            const int ranks = input.plan.groups[group].ranks;
+            if (input.remote != nullptr) {
+                std::vector<std::string_view> hosts;
+                for (int i = 0; i < ranks; ++i) {
+                    hosts.emplace_back((rank++)->host);
+                }
+                command.argv.insert(command.argv.end(),
+                                    {"-H",
+                                     fmt::format("{}", fmt::join(hosts, ",")),
+                                     "-x",
+                                     std::string(job_key_variable)});
+            }
+            command.argv.insert(command.argv.end(),
+                                {"-n",
+                                 std::to_string(ranks),
+                                 input.agent_path,
+                                 "--control",
+                                 input.control_address});
+            if (input.remote != nullptr) {
+                command.argv.insert(
+                    command.argv.end(),
+                    {"--directory", input.session_dir, "--directory", input.shared_memory_dir});
+            }
         }
+    }
+
+    static void set(const EngineInput& input,
+                    EngineCommand& command,
+                    std::string_view name,
+                    std::string_view value) {
+        const std::string variable = fmt::format("OMPI_MCA_{}", name);
+        if (!input.environment.contains(variable)) {
+            command.env[variable] = value;
+        }
+    }
+
+    // The networks that MPI and mpirun itself use. Left to choose, both also try the interface of
+    // a container bridge, which has the same address on every machine, and hang.
+    static void set_networks(const EngineInput& input,
+                             EngineCommand& command,
+                             std::string_view networks) {
         for (const std::string_view layer : {"btl_tcp", "oob_tcp"}) {
-            if (!input.environment.contains(fmt::format("OMPI_MCA_{}_if_exclude", layer))) {
-                set(fmt::format("{}_if_include", layer), "lo");
+            if (!input.environment.contains(fmt::format("OMPI_MCA_{}_if_exclude", layer)) &&
+                !networks.empty()) {
+                set(input, command, fmt::format("{}_if_include", layer), networks);
             }
         }
+    }
+
+    static void add_remote_parameters(const RemoteLaunch& remote,
+                                      const EngineInput& input,
+                                      EngineCommand& command) {
+        const auto set_number = [&](std::string_view name, std::int64_t value) {
+            set(input, command, name, std::to_string(value));
+        };
+        set(input, command, "plm", "rsh");
+        set(input, command, "plm_rsh_agent", "ssh");
+        set(input, command, "plm_rsh_args", fmt::format("{}", fmt::join(remote.ssh_args, " ")));
+        set_number("plm_rsh_no_tree_spawn", 1);
+        // A little later than our own notice, which knows more.
+        const auto seconds = std::chrono::ceil<std::chrono::seconds>(remote.heartbeat).count();
+        set_number("oob_tcp_keepalive_time", seconds + 1);
+        set_number("oob_tcp_keepalive_intvl", 1);
+        set_number("oob_tcp_keepalive_probes", 2);
+        // Said aloud, since --oversubscribe, which only lifts mpirun's own count, implies it.
+        set_number("mpi_yield_when_idle", input.plan.shares_cores ? 1 : 0);
+    }
+
+    static void add_parameters(const EngineInput& input, EngineCommand& command) {
+        const bool remote = input.remote != nullptr;
+        set(input, command, "odls_base_num_threads", "0");
+        set(input,
+            command,
+            "odls_base_sigkill_timeout",
+            remote ? remote_sigkill_timeout_s : sigkill_timeout_s);
+        set(input, command, "ras", "^slurm");
+        set(input, command, "plm", "^slurm");
+        set(input, command, "orte_tmpdir_base", input.session_dir);
+        set(input, command, "btl_vader_backing_directory", input.shared_memory_dir);
+        set(input, command, "orte_abort_on_non_zero_status", "1");
+        if (input.plan.shares_cores) {
+            set(input, command, "mpi_yield_when_idle", "1");
+        }
+        set_networks(
+            input,
+            command,
+            remote ? fmt::format("{}", fmt::join(input.remote->networks, ",")) : std::string("lo"));
     }
 
     // "MPI_ABORT was invoked on rank 1 in communicator MPI_COMM_WORLD\nwith errorcode 7."

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -76,6 +78,39 @@ TEST(Mpirun, YieldsOnlyWhereCoresAreShared) {
     EXPECT_FALSE(fixture.command().env.contains("OMPI_MCA_mpi_yield_when_idle"));
     fixture.plan.shares_cores = true;
     EXPECT_EQ(fixture.command().env.at("OMPI_MCA_mpi_yield_when_idle"), "1");
+}
+
+TEST(Mpirun, PutsEachRankOnItsHostInTheOrderOfThePlan) {
+    Fixture fixture = with_groups({1, 2});
+    fixture.plan.ranks[0].host = "h2";
+    fixture.plan.ranks[1].host = "h2";
+    fixture.plan.ranks[2].host = "h1";
+    const RemoteLaunch remote{.networks = {"10.1.0.0/16", "10.2.0.0/16"},
+                              .ssh_args = {"-F", "cfg"},
+                              .heartbeat = std::chrono::milliseconds(2500)};
+    const EngineCommand command =
+        make_mpirun_engine()->command({.plan = fixture.plan,
+                                       .agent_path = "/x/mpitrain-rank",
+                                       .control_address = "tcp:10.1.0.1:4000",
+                                       .session_dir = "/s",
+                                       .shared_memory_dir = "/m",
+                                       .as_root = false,
+                                       .extra_args = {},
+                                       .environment = fixture.environment,
+                                       .remote = &remote});
+    const std::string line = fmt::format("{}", fmt::join(command.argv, " "));
+    EXPECT_EQ(line,
+              "mpirun --bind-to none --map-by seq --oversubscribe"
+              " -H h2 -x MPITRAIN_JOB_KEY -n 1 /x/mpitrain-rank --control tcp:10.1.0.1:4000"
+              " --directory /s --directory /m"
+              " : -H h2,h1 -x MPITRAIN_JOB_KEY -n 2 /x/mpitrain-rank --control tcp:10.1.0.1:4000"
+              " --directory /s --directory /m");
+    EXPECT_EQ(command.env.at("OMPI_MCA_btl_tcp_if_include"), "10.1.0.0/16,10.2.0.0/16");
+    EXPECT_EQ(command.env.at("OMPI_MCA_oob_tcp_if_include"), "10.1.0.0/16,10.2.0.0/16");
+    EXPECT_EQ(command.env.at("OMPI_MCA_plm_rsh_args"), "-F cfg");
+    EXPECT_EQ(command.env.at("OMPI_MCA_oob_tcp_keepalive_time"), "4");
+    EXPECT_EQ(command.env.at("OMPI_MCA_odls_base_sigkill_timeout"), "1");
+    EXPECT_EQ(command.env.at("OMPI_MCA_mpi_yield_when_idle"), "0");
 }
 
 TEST(Mpirun, ReadsWhoAbortedHoweverTheTextIsCut) {

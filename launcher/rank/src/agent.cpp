@@ -7,6 +7,7 @@
 #include <array>
 
 #include "sight.hpp"
+#include "slot_locks.hpp"
 #include "stacks.hpp"
 #include "text_file.hpp"
 
@@ -117,12 +118,18 @@ Deadline Agent::next_deadline() const {
     for (const Deadline& deadline : {state_ == State::waiting ? start_deadline_ : Deadline(),
                                      kill_deadline_,
                                      tick_,
-                                     inspection_look_}) {
+                                     inspection_look_,
+                                     silence_deadline()}) {
         if (deadline && (!next || *deadline < *next)) {
             next = deadline;
         }
     }
     return next;
+}
+
+Deadline Agent::silence_deadline() const {
+    const bool watched = silence_.count() > 0 && !connection_.lost();
+    return watched ? Deadline(connection_.heard() + silence_) : Deadline();
 }
 
 void Agent::wait_and_dispatch() {
@@ -224,6 +231,9 @@ void Agent::on_message(const wire::Message& message) {
             const winsize window{size->rows, size->columns, 0, 0};
             ::ioctl(output_->fd(wire::Stream::out), TIOCSWINSZ, &window);
         }
+    } else if (const auto* ping = std::get_if<wire::Ping>(&message)) {
+        silence_ = std::chrono::nanoseconds(ping->silence_ns);
+        connection_.send(wire::Ping{0, realtime_ns()});
     } else if (std::holds_alternative<wire::Inspect>(message)) {
         begin_inspection();
     } else if (std::holds_alternative<wire::Release>(message)) {
@@ -239,8 +249,20 @@ void Agent::on_connection_lost() {
     terminate(SIGTERM, orphan_grace);
 }
 
+// Cut off: the supervisor may have taken us for lost, and started the ranks elsewhere. What we run
+// must not live on beside them.
+void Agent::on_silence() {
+    connection_.lose();
+    connection_lost_seen_ = true;
+    lost_ = "nothing was heard of the supervisor any more";
+    kill_all();
+}
+
 void Agent::on_time() {
     const TimePoint now = Clock::now();
+    if (const Deadline silent = silence_deadline(); silent && now >= *silent) {
+        on_silence();
+    }
     if (kill_deadline_ && now >= *kill_deadline_) {
         kill_all();
     }
@@ -302,9 +324,23 @@ void Agent::finish_inspection() {
     connection_.send(std::move(seen));
 }
 
+// Where the supervisor keeps the files, ours have no name and are only queues.
+tl::expected<UniqueFd, StartFailure> Agent::output_file(const std::string& path) const {
+    if (!path.empty()) {
+        return create_output_file(path);
+    }
+    const std::string place = options_.directories.empty() ? "/tmp" : options_.directories.front();
+    return create_nameless_file(place);
+}
+
 void Agent::start(const wire::Start& order) {
-    auto out_file = create_output_file(order.out_path);
-    auto err_file = out_file ? create_output_file(order.err_path) : tl::unexpected(StartFailure());
+    auto locks = take_slot_locks(order.locks);
+    if (!locks) {
+        return start_failed(EBUSY, locks.error().text());
+    }
+    locks_ = *std::move(locks);
+    auto out_file = output_file(order.out_path);
+    auto err_file = out_file ? output_file(order.err_path) : tl::unexpected(StartFailure());
     if (!out_file || !err_file) {
         const StartFailure& failure = out_file ? err_file.error() : out_file.error();
         return start_failed(failure.error, failure.detail);
@@ -330,6 +366,7 @@ void Agent::start(const wire::Start& order) {
     output_ = std::make_unique<OutputPump>(
         OutputPump::Ends{std::move(program_.out), *std::move(out_file)},
         OutputPump::Ends{std::move(program_.err), *std::move(err_file)},
+        order.out_path.empty() ? OutputQueue::Taken::is_freed : OutputQueue::Taken::stays,
         order.forward);
     state_ = State::running;
     if (page_ || oom_.needs_ticks()) {

@@ -33,6 +33,8 @@ class Agent {
     // Lives until all is over. Returns the exit status: always 0, so that the engine never sees a
     // failure.
     int run();
+    // Whether our guard died first, so that what it would have tidied up is ours to do.
+    [[nodiscard]] bool guard_is_lost() const { return !link_; }
 
   private:
     enum class State { waiting, running, ended };
@@ -41,11 +43,14 @@ class Agent {
     void wait_and_dispatch();
     [[nodiscard]] Deadline next_deadline() const;
     [[nodiscard]] bool over() const;
+    [[nodiscard]] Deadline silence_deadline() const;
+    [[nodiscard]] tl::expected<UniqueFd, StartFailure> output_file(const std::string& path) const;
 
     void on_link();
     void on_signal(const CaughtSignal& caught);
     void on_message(const wire::Message& message);
     void on_connection_lost();
+    void on_silence();
     void on_time();
 
     void start(const wire::Start& order);
@@ -67,6 +72,7 @@ class Agent {
     RankOptions options_;
     UniqueFd link_;
     UniqueFd signals_;
+    std::vector<UniqueFd> locks_;
     SharedFacts& facts_;
     UniqueFd engine_;  // a pidfd
     Connection connection_;
@@ -94,6 +100,7 @@ class Agent {
     Deadline inspection_end_;  // while one goes on
     Deadline inspection_look_;
     std::uint64_t stacks_awaited_ = 0;
+    std::chrono::nanoseconds silence_{};  // of the supervisor, that we live through; 0 = any
 };
 
 }  // namespace mpitrain::rank

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdio>
 
+#include "node_directory.hpp"
 #include "posix.hpp"
 #include "process_tree.hpp"
 #include "program.hpp"
@@ -102,6 +103,13 @@ int run_engine_guard(const EngineGuardOptions& options) {
     ::setsid();  // no ^C of a terminal may end us; fails only where we lead a group already
     UniqueFd signals = take_signals();
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    // So that an agent beside us does not take itself for their last user.
+    std::vector<NodeDirectory> directories;
+    for (const std::string& path : options.remove) {
+        if (auto entered = NodeDirectory::enter(path)) {
+            directories.push_back(*std::move(entered));
+        }
+    }
     const pid_t self = ::getpid();
     const pid_t command = ::fork();
     if (command < 0) {

@@ -5,7 +5,9 @@
 #include <atomic>
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "connection.hpp"
 #include "posix.hpp"
 
 // What the guard (the engine's child) and the agent (the guard's child) share.
@@ -30,9 +32,11 @@ struct GuardNews {
 };
 
 struct RankOptions {
-    std::string control;  // the supervisor's address
+    ControlAddress control;
     int rank = 0;
     pid_t engine = 0;  // who started the guard
+    // Directories of this attempt on this machine, to be made and removed (node_directory.hpp).
+    std::vector<std::string> directories = {};
 };
 
 }  // namespace mpitrain::rank

@@ -1,6 +1,8 @@
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,8 +15,10 @@ namespace {
 
 constexpr const char* usage =
     "mpitrain-rank is started by mpitrain, not by hand:\n"
-    "  mpitrain-rank --control unix:PATH\n"
-    "      the agent of one rank; its number comes from the engine's environment\n"
+    "  mpitrain-rank --control unix:PATH|tcp:ADDRESS:PORT [--directory DIR]...\n"
+    "      the agent of one rank; its number comes from the engine's environment, the key of a "
+    "tcp\n"
+    "      connection from MPITRAIN_JOB_KEY; makes DIR, and the last one on a machine removes it\n"
     "  mpitrain-rank --guard [--lifeline FD] [--remove DIR]... -- COMMAND [ARG]...\n"
     "      runs the engine; ends all its descendants, removes DIR, when it or FD's other end is "
     "gone";
@@ -31,6 +35,34 @@ Result<int> rank_from_environment() {
     return Error(ErrorCode::invalid_argument,
                  "none of OMPI_COMM_WORLD_RANK, PMIX_RANK and SLURM_PROCID is set")
         .mend("let mpirun or srun start this program");
+}
+
+// The job's key, which nobody shall read in our environment any more, nor inherit.
+Result<std::optional<sealed::Key>> take_key() {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): the only thread
+    char* const text = std::getenv("MPITRAIN_JOB_KEY");
+    if (text == nullptr) {
+        return std::optional<sealed::Key>();
+    }
+    MPITRAIN_TRY(const sealed::Key key, sealed::key_from_text(text));
+    ::explicit_bzero(text, std::strlen(text));
+    ::unsetenv("MPITRAIN_JOB_KEY");  // NOLINT(concurrency-mt-unsafe): the only thread
+    return std::optional(key);
+}
+
+Result<RankOptions> parse_rank(const std::vector<std::string>& arguments, pid_t parent) {
+    RankOptions options;
+    options.engine = parent;
+    MPITRAIN_TRY(options.rank, rank_from_environment());
+    MPITRAIN_TRY(options.control.key, take_key());
+    options.control.text = arguments[1];
+    for (std::size_t at = 2; at < arguments.size(); at += 2) {
+        if (arguments[at] != "--directory" || at + 1 == arguments.size()) {
+            return Error(ErrorCode::invalid_argument, std::string("wrong arguments\n") + usage);
+        }
+        options.directories.push_back(arguments[at + 1]);
+    }
+    return options;
 }
 
 Result<EngineGuardOptions> parse_guard(const std::vector<std::string>& arguments) {
@@ -56,9 +88,9 @@ Result<EngineGuardOptions> parse_guard(const std::vector<std::string>& arguments
 
 Result<int> run(const std::vector<std::string>& arguments) {
     const pid_t parent = ::getppid();  // before anything else can have happened to it
-    if (arguments.size() == 2 && arguments[0] == "--control") {
-        MPITRAIN_TRY(const int rank, rank_from_environment());
-        return run_rank({arguments[1], rank, parent});
+    if (arguments.size() >= 2 && arguments[0] == "--control") {
+        MPITRAIN_TRY(const RankOptions options, parse_rank(arguments, parent));
+        return run_rank(options);
     }
     if (!arguments.empty() && arguments[0] == "--guard") {
         MPITRAIN_TRY(const EngineGuardOptions options, parse_guard(arguments));

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "connection.hpp"
-#include "output_queue.hpp"
+#include "mpitrain/output/output_queue.hpp"
 
 namespace mpitrain::rank {
 
@@ -16,9 +16,9 @@ class OutputPump {
         UniqueFd from;  // the program's stream, non-blocking
         UniqueFd file;
     };
-    OutputPump(Ends out, Ends err, bool forward)
-        : streams_{Carried{std::move(out.from), OutputQueue(std::move(out.file))},
-                   Carried{std::move(err.from), OutputQueue(std::move(err.file))}},
+    OutputPump(Ends out, Ends err, OutputQueue::Taken taken, bool forward)
+        : streams_{Carried{std::move(out.from), OutputQueue(out.file.release(), taken)},
+                   Carried{std::move(err.from), OutputQueue(err.file.release(), taken)}},
           forward_(forward) {}
 
     // What to poll for reading; -1 once the stream has ended.

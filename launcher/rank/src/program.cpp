@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -245,6 +246,17 @@ tl::expected<UniqueFd, StartFailure> create_output_file(const std::string& path)
     UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
     if (!file) {
         return tl::unexpected(failure(errno, "create", path));
+    }
+    return file;
+}
+
+tl::expected<UniqueFd, StartFailure> create_nameless_file(const std::string& directory) {
+    UniqueFd file(::open(directory.c_str(), O_RDWR | O_TMPFILE | O_CLOEXEC, 0600));
+    if (!file) {  // not every file system can
+        file.reset(::memfd_create("mpitrain output", MFD_CLOEXEC));
+    }
+    if (!file) {
+        return tl::unexpected(failure(errno, "create a file", directory));
     }
     return file;
 }

@@ -42,6 +42,9 @@ std::string environment_value(const std::vector<std::string>& environment, std::
 tl::expected<Program, StartFailure> start_program(const wire::Start& start,
                                                   const std::vector<std::string>& environment);
 
+// A new file in `directory` that has no name, or in memory where that is not possible there.
+tl::expected<UniqueFd, StartFailure> create_nameless_file(const std::string& directory);
+
 // Opens (creates, empties) a rank's file, with the directories above it.
 tl::expected<UniqueFd, StartFailure> create_output_file(const std::string& path);
 

@@ -11,6 +11,7 @@
 #include <new>
 
 #include "agent.hpp"
+#include "node_directory.hpp"
 
 namespace mpitrain::rank {
 namespace {
@@ -20,12 +21,23 @@ using std::chrono::seconds;
 constexpr auto cleaning_limit = seconds(4);
 constexpr auto agent_limit = seconds(3);  // for an agent that was told of the engine's death
 constexpr auto release_limit = seconds(10);
+constexpr auto removing_limit = seconds(1);
 
 void complain(int rank, const std::string& text) {
     std::fprintf(stderr, "mpitrain-rank: rank %d: %s\n", rank, text.c_str());
 }
 
-int run_agent(const RankOptions& options, UniqueFd link, SharedFacts& facts) {
+void leave_all(std::vector<NodeDirectory>& directories) {
+    const TimePoint deadline = Clock::now() + removing_limit;
+    for (NodeDirectory& directory : directories) {
+        directory.leave(deadline);
+    }
+}
+
+int run_agent(const RankOptions& options,
+              UniqueFd link,
+              SharedFacts& facts,
+              std::vector<NodeDirectory>& directories) {
     // Out of the engine's reach: its signals go to the guard's process group.
     ::setsid();
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -35,7 +47,12 @@ int run_agent(const RankOptions& options, UniqueFd link, SharedFacts& facts) {
         complain(options.rank, connection.error().text());
         return 1;
     }
-    return Agent(options, std::move(link), std::move(signals), facts, *std::move(connection)).run();
+    Agent agent(options, std::move(link), std::move(signals), facts, *std::move(connection));
+    const int status = agent.run();
+    if (agent.guard_is_lost()) {  // else it leaves them
+        leave_all(directories);
+    }
+    return status;
 }
 
 class Guard {
@@ -181,6 +198,16 @@ int run_rank(const RankOptions& options) {
     auto& facts = *new (memory) SharedFacts();
     UniqueFd link(ends[0]);
     UniqueFd agent_link(ends[1]);
+    std::vector<NodeDirectory> directories;
+    for (const std::string& path : options.directories) {
+        auto entered = NodeDirectory::enter(path);
+        if (!entered) {
+            complain(options.rank, entered.error().text());
+            leave_all(directories);
+            return 1;
+        }
+        directories.push_back(*std::move(entered));
+    }
     const pid_t agent = ::fork();
     if (agent < 0) {
         complain(options.rank, system_error(errno, "fork", "").text());
@@ -189,10 +216,12 @@ int run_rank(const RankOptions& options) {
     if (agent == 0) {
         link.reset();
         signals.reset();
-        return run_agent(options, std::move(agent_link), facts);
+        return run_agent(options, std::move(agent_link), facts, directories);
     }
     agent_link.reset();
-    return Guard(options, agent, std::move(link), std::move(signals), facts).run();
+    const int status = Guard(options, agent, std::move(link), std::move(signals), facts).run();
+    leave_all(directories);
+    return status;
 }
 
 }  // namespace mpitrain::rank

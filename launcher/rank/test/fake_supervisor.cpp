@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "process_tree.hpp"
+#include "program.hpp"
 #include "text_file.hpp"
 
 namespace mpitrain::rank {
@@ -46,15 +47,52 @@ bool eventually(const std::function<bool()>& condition, milliseconds limit) {
     return true;
 }
 
-void Peer::send(const wire::Message& message) {
-    const std::string bytes = wire::encode(message);
+Peer::Peer(UniqueFd socket, const sealed::Key& key)
+    : socket_(std::move(socket)),
+      sealed_(std::make_unique<sealed::SealedStream>(key, sealed::Side::supervisor)) {
+    const TimePoint deadline = Clock::now() + seconds(10);
+    send_bytes(sealed_->greeting());
+    while (!sealed_->greeted() && read_some(deadline)) {
+    }
+}
+
+bool Peer::send_bytes(const std::string& bytes) {
     std::size_t done = 0;
     while (done < bytes.size()) {
         const ssize_t count =
             ::send(socket_.get(), bytes.data() + done, bytes.size() - done, MSG_NOSIGNAL);
-        ASSERT_GT(count, 0);
+        if (count <= 0) {
+            return false;
+        }
         done += static_cast<std::size_t>(count);
     }
+    return true;
+}
+
+void Peer::send(const wire::Message& message) {
+    const std::string bytes = wire::encode(message);
+    ASSERT_TRUE(send_bytes(sealed_ ? sealed_->seal(bytes) : bytes));
+}
+
+bool Peer::read_some(TimePoint deadline) {
+    pollfd ready{socket_.get(), POLLIN, 0};
+    if (::poll(&ready, 1, poll_timeout(deadline)) <= 0) {
+        return false;
+    }
+    std::array<char, 65536> bytes;
+    const ssize_t count = ::recv(socket_.get(), bytes.data(), bytes.size(), 0);
+    if (count <= 0) {
+        return false;
+    }
+    std::string plain(bytes.data(), static_cast<std::size_t>(count));
+    if (sealed_) {
+        const std::string came = std::exchange(plain, "");
+        if (!sealed_->receive(came, plain)) {
+            return false;
+        }
+    }
+    decoder_.append(plain.data(), plain.size());
+    return true;
 }
 
 std::optional<wire::Message> Peer::receive(TimePoint deadline) {
@@ -73,16 +111,9 @@ std::optional<wire::Message> Peer::receive(TimePoint deadline) {
             }
             return *message;
         }
-        pollfd ready{socket_.get(), POLLIN, 0};
-        if (::poll(&ready, 1, poll_timeout(deadline)) <= 0) {
+        if (!read_some(deadline)) {
             return std::nullopt;
         }
-        std::array<char, 65536> bytes;
-        const ssize_t count = ::recv(socket_.get(), bytes.data(), bytes.size(), 0);
-        if (count <= 0) {
-            return std::nullopt;
-        }
-        decoder_.append(bytes.data(), static_cast<std::size_t>(count));
     }
 }
 
@@ -99,11 +130,12 @@ RankTest::RankTest() {
     std::string name = (std::filesystem::temp_directory_path() / "mpitrain-rank-XXXXXX").string();
     directory = ::mkdtemp(name.data());
     marker = "MPITRAIN_TEST_MARKER=" + directory.filename().string();
-    listener_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    listener.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     const sockaddr_un address = address_of(directory / "control");
-    EXPECT_EQ(::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
+    EXPECT_EQ(::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
               0);
-    EXPECT_EQ(::listen(listener_.get(), 16), 0);
+    EXPECT_EQ(::listen(listener.get(), 16), 0);
+    rank_arguments = {"--control", "unix:" + (directory / "control").string()};
 }
 
 RankTest::~RankTest() {
@@ -124,17 +156,19 @@ pid_t RankTest::launch(const std::function<void()>& prepare) {
         ::setenv("OMPI_COMM_WORLD_RANK", "0", 1);
         ::setenv("PMIX_NAMESPACE", "given-by-the-engine", 1);
         prepare();
-        const std::string control = "unix:" + (directory / "control").string();
-        ::execl(rank_program().c_str(), "mpitrain-rank", "--control", control.c_str(), nullptr);
+        std::vector<std::string> words = {"mpitrain-rank"};
+        words.insert(words.end(), rank_arguments.begin(), rank_arguments.end());
+        ::execv(rank_program().c_str(), exec_list(words).data());
         ::_exit(127);
     }
     return rank_process;
 }
 
 Peer RankTest::accept() {
-    pollfd ready{listener_.get(), POLLIN, 0};
+    pollfd ready{listener.get(), POLLIN, 0};
     EXPECT_EQ(::poll(&ready, 1, 10'000), 1) << "nobody connected";
-    return Peer(UniqueFd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)));
+    UniqueFd socket(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    return key ? Peer(std::move(socket), *key) : Peer(std::move(socket));
 }
 
 Peer RankTest::connect(const std::function<void()>& prepare) {

@@ -6,10 +6,12 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "mpitrain/sealed/sealed_stream.hpp"
 #include "mpitrain/wire/message.hpp"
 #include "posix.hpp"
 
@@ -22,6 +24,8 @@ using std::chrono::seconds;
 class Peer {
   public:
     explicit Peer(UniqueFd socket) : socket_(std::move(socket)) {}
+    // The supervisor's end of a sealed connection.
+    Peer(UniqueFd socket, const sealed::Key& key);
 
     void send(const wire::Message& message);
     void close() { socket_.reset(); }
@@ -49,7 +53,12 @@ class Peer {
     std::vector<std::string> out_pieces;
 
   private:
+    bool send_bytes(const std::string& bytes);
+    // Takes what has come, at the latest at `deadline`. False when nothing more will.
+    bool read_some(TimePoint deadline);
+
     UniqueFd socket_;
+    std::unique_ptr<sealed::SealedStream> sealed_;
     wire::Decoder decoder_;
 };
 
@@ -88,9 +97,10 @@ class RankTest : public testing::Test {
     pid_t rank_process = 0;
     std::string out;  // of the last run()
     std::string err;
-
-  private:
-    UniqueFd listener_;
+    // What mpitrain-rank is started with, and what accept() expects.
+    std::vector<std::string> rank_arguments;
+    std::optional<sealed::Key> key;
+    UniqueFd listener;
 };
 
 std::string test_program();

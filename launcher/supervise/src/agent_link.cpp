@@ -1,5 +1,7 @@
 #include "agent_link.hpp"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <boost/asio/buffer.hpp>
@@ -9,9 +11,21 @@ namespace mpitrain {
 
 namespace asio = boost::asio;
 
+AgentLink::AgentLink(Socket socket, const sealed::Key* key) : socket_(std::move(socket)) {
+    if (key != nullptr) {
+        sealed_ = std::make_unique<sealed::SealedStream>(*key, sealed::Side::supervisor);
+        // Pings and stops must not wait for more to say.
+        const int on = 1;
+        ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
+}
+
 void AgentLink::start(OnMessage on_message, OnClosed on_closed) {
     on_message_ = std::move(on_message);
     on_closed_ = std::move(on_closed);
+    if (sealed_) {
+        queue(sealed_->greeting());
+    }
     read_some();
 }
 
@@ -26,7 +40,10 @@ void AgentLink::read_some() {
                 self->lost();
                 return;
             }
-            self->decoder_.append(self->buffer_.data(), count);
+            if (!self->take({self->buffer_.data(), count})) {
+                self->lost();
+                return;
+            }
             while (self->open_) {
                 auto message = self->decoder_.next();
                 if (!message) {
@@ -44,11 +61,28 @@ void AgentLink::read_some() {
         });
 }
 
-void AgentLink::send(const wire::Message& message) {
-    if (!open_) {
-        return;
+bool AgentLink::take(std::string_view bytes) {
+    if (!sealed_) {
+        decoder_.append(bytes.data(), bytes.size());
+        return true;
     }
-    outgoing_.push_back(wire::encode(message));
+    std::string plain;
+    if (!sealed_->receive(bytes, plain)) {
+        return false;
+    }
+    decoder_.append(plain.data(), plain.size());
+    return true;
+}
+
+void AgentLink::send(const wire::Message& message) {
+    if (open_ && (!sealed_ || sealed_->greeted())) {
+        const std::string bytes = wire::encode(message);
+        queue(sealed_ ? sealed_->seal(bytes) : bytes);
+    }
+}
+
+void AgentLink::queue(std::string bytes) {
+    outgoing_.push_back(std::move(bytes));
     if (outgoing_.size() == 1) {
         write_front();
     }

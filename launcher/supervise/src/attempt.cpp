@@ -18,10 +18,12 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto launch_deadline = 60s;      // from the engine's start to the last agent's Hello
-constexpr auto engine_exit_deadline = 5s;  // from the last Release to the engine's own end
-constexpr auto guard_exit_deadline = 6s;   // from the cut lifeline to the guard's end
-constexpr auto drain_patience = 60s;       // without any output moving: a reader may stand still
+constexpr auto launch_deadline = 60s;          // from the engine's start to the last agent's Hello
+constexpr auto engine_exit_deadline = 5s;      // from the last Release to the engine's own end
+constexpr auto daemons_exit_deadline = 700ms;  // the same after a failure
+constexpr auto guard_exit_deadline = 6s;       // from the cut lifeline to the guard's end
+constexpr auto stranger_patience = 5s;         // for the Hello of whoever connects over a network
+constexpr auto drain_patience = 60s;  // without any output moving: a reader may stand still
 
 }  // namespace
 
@@ -29,11 +31,12 @@ Attempt::Attempt(asio::io_context& loop, AttemptInput input, AttemptObserver& ob
     : loop_(loop),
       input_(std::move(input)),
       observer_(observer),
-      acceptor_(loop),
+      listener_(loop),
       members_(input_.plan.ranks.size()),
       phase_timer_(loop),
       nudge_timer_(loop),
-      deadline_timer_(loop) {}
+      deadline_timer_(loop),
+      beat_timer_(loop) {}
 
 Attempt::~Attempt() {
     for (const Member& member : members_) {
@@ -55,61 +58,82 @@ void Attempt::after(Timer& timer, std::chrono::nanoseconds delay, void (Attempt:
     });
 }
 
-Result<void> Attempt::start() {
-    const std::string socket_path = input_.directories.runtime + "/control";
-    const asio::local::stream_protocol::endpoint endpoint(socket_path);
-    boost::system::error_code error;
-    acceptor_.open(endpoint.protocol(), error);
-    if (!error) {
-        acceptor_.bind(endpoint, error);
+Result<std::string> Attempt::listen() {
+    const int backlog = static_cast<int>(members_.size()) + 16;
+    if (input_.hosts == nullptr) {
+        return listener_.listen_local(input_.directories.runtime + "/control", backlog);
     }
-    if (!error) {
-        acceptor_.listen(static_cast<int>(members_.size()) + 16, error);
-    }
-    if (error) {
-        return system_error(error.value(), "listen for the rank agents", socket_path);
-    }
-    accept();
+    key_ = sealed::random_key();
+    return listener_.listen_network(input_.hosts->listen, backlog);
+}
 
+EngineProcess::Options Attempt::engine_options(const std::string& control_address) const {
+    const HostsAccess* hosts = input_.hosts;
     EngineProcess::Options options;
     options.guard_path = input_.agent_path;
-    options.command = input_.engine.command({.plan = input_.plan,
-                                             .agent_path = input_.agent_path,
-                                             .control_address = "unix:" + socket_path,
-                                             .session_dir = input_.directories.runtime,
-                                             .shared_memory_dir = input_.directories.shared_memory,
-                                             .as_root = ::geteuid() == 0,
-                                             .extra_args = input_.spec.mpirun_args,
-                                             .environment = input_.rank_environment});
+    options.command =
+        input_.engine.command({.plan = input_.plan,
+                               .agent_path = hosts ? hosts->agent_path : input_.agent_path,
+                               .control_address = control_address,
+                               .session_dir = input_.directories.runtime,
+                               .shared_memory_dir = input_.directories.shared_memory,
+                               .as_root = ::geteuid() == 0,
+                               .extra_args = input_.spec.mpirun_args,
+                               .environment = input_.rank_environment,
+                               .remote = hosts ? &hosts->launch : nullptr});
     options.environment = input_.rank_environment;
     for (const auto& [name, value] : options.command.env) {
         options.environment[name] = value;
     }
+    if (hosts != nullptr) {
+        options.environment[std::string(job_key_variable)] = sealed::to_text(key_);
+    }
     options.remove = {input_.directories.runtime, input_.directories.shared_memory};
     options.keep_open = input_.slot_locks;
+    return options;
+}
+
+Result<void> Attempt::start() {
+    MPITRAIN_TRY_VOID(open_outputs());
+    MPITRAIN_TRY(const std::string control_address, listen());
+    listener_.start([this](AgentLink::Socket socket) { accept(std::move(socket)); });
     MPITRAIN_TRY(
         engine_,
         EngineProcess::start(loop_,
-                             options,
+                             engine_options(control_address),
                              {.on_text = [this](std::string_view text) { on_engine_text(text); },
                               .on_exit = [this](int status) { on_engine_exit(status); }}));
     after(phase_timer_, launch_deadline, &Attempt::conclude);
+    if (input_.hosts != nullptr) {
+        beat();
+    }
     return {};
 }
 
-void Attempt::accept() {
-    acceptor_.async_accept([this](boost::system::error_code error, AgentLink::Socket socket) {
-        if (error) {
-            return;
+void Attempt::accept(AgentLink::Socket socket) {
+    auto link =
+        std::make_shared<AgentLink>(std::move(socket), input_.hosts != nullptr ? &key_ : nullptr);
+    strangers_.push_back(link);
+    link->start(
+        [this](AgentLink& from, wire::Message message) {
+            on_message(from.shared_from_this(), std::move(message));
+        },
+        [this](AgentLink& from) { on_link_closed(from); });
+    if (!link->is_sealed()) {
+        return;
+    }
+    // Anybody may connect here: those that do not say Hello are few, and not here for long.
+    const std::size_t strangers_max = members_.size() * 2 + 64;
+    if (strangers_.size() > strangers_max) {
+        strangers_.front()->close();
+        strangers_.pop_front();
+    }
+    auto timer = std::make_shared<Timer>(loop_, stranger_patience);
+    timer->async_wait([this, timer, watched = std::weak_ptr(link)](boost::system::error_code) {
+        const auto still = watched.lock();  // expires with this attempt
+        if (still && std::erase(strangers_, still) > 0) {
+            still->close();
         }
-        auto link = std::make_shared<AgentLink>(std::move(socket));
-        strangers_.push_back(link);
-        link->start(
-            [this](AgentLink& from, wire::Message message) {
-                on_message(from.shared_from_this(), std::move(message));
-            },
-            [this](AgentLink& from) { on_link_closed(from); });
-        accept();
     });
 }
 
@@ -119,52 +143,67 @@ void Attempt::start_gang() {
     for (const RankPlan& rank : input_.plan.ranks) {
         const auto& link = member(rank.rank).link;
         link->send(start_message(rank));
-        link->send(wire::Credit{.bytes = std::uint64_t{64} * 1024});
+        constexpr std::uint64_t window = 64U << 10U;
+        constexpr std::uint64_t network_window = 256U << 10U;  // granted anew after a round trip
+        link->send(wire::Credit{.bytes = input_.hosts ? network_window : window});
     }
 }
 
-wire::Start Attempt::start_message(const RankPlan& rank) const {
+EnvironmentMap Attempt::environment_of(const RankPlan& rank) const {
     EnvironmentMap env = input_.rank_environment;
     for (const auto& [name, value] : rank.env) {
         env[name] = value;
     }
-    const std::string log = fmt::format("{}/rank-{}", input_.directories.logs, rank.rank.value());
-    env["MASTER_ADDR"] = "127.0.0.1";
+    const std::string& place =
+        input_.hosts ? input_.directories.shared_memory : input_.directories.logs;
+    const std::string& client_library =
+        input_.hosts ? input_.hosts->client_library : input_.client_library;
+    env["MASTER_ADDR"] = master_address();
     env["MASTER_PORT"] = std::to_string(master_port_);
     env["TORCHELASTIC_RESTART_COUNT"] = std::to_string(input_.restart_count);
     env["TORCHELASTIC_MAX_RESTARTS"] = std::to_string(input_.max_restarts);
     env["TORCHELASTIC_RUN_ID"] = input_.job;
-    env["TORCHELASTIC_ERROR_FILE"] = log + ".error.json";
+    env["TORCHELASTIC_ERROR_FILE"] = fmt::format("{}/rank-{}.error.json", place, rank.rank.value());
     env["MPITRAIN_JOB_ID"] = input_.job;
     env["MPITRAIN_ATTEMPT"] = std::to_string(input_.number);
     env["MPITRAIN_CHECKPOINT_DIR"] = input_.spec.checkpoint_dir;
     env["MPITRAIN_RESUME"] = input_.resume;
     env["MPITRAIN_CONTROL"] =
         fmt::format("{}/rank-{}.control", input_.directories.shared_memory, rank.rank.value());
-    if (!input_.client_library.empty()) {
-        env["MPITRAIN_CLIENT_LIBRARY"] = input_.client_library;
+    if (!client_library.empty()) {
+        env["MPITRAIN_CLIENT_LIBRARY"] = client_library;
     }
     const GroupPlan& group = input_.plan.groups[static_cast<std::size_t>(rank.group)];
     for (const auto& [name, value] : group.env) {
         env[name] = value;  // what the user says of a variable comes last
     }
-
     if (const std::string recorder = recorder_library(); !recorder.empty()) {
         const std::string others = env["LD_PRELOAD"];
         env["LD_PRELOAD"] = others.empty() ? recorder : recorder + ":" + others;
     }
+    return env;
+}
 
+wire::Start Attempt::start_message(const RankPlan& rank) const {
+    EnvironmentMap env = environment_of(rank);
     wire::Start start;
-    start.command = group.command;
+    start.command = input_.plan.groups[static_cast<std::size_t>(rank.group)].command;
+    start.control_path = env["MPITRAIN_CONTROL"];
     for (const auto& [name, value] : env) {
         start.env.push_back({name, value});
     }
     start.workdir = input_.spec.workdir;
     start.cpus = rank.cpus.to_string();
-    start.out_path = log + ".out";
-    start.err_path = log + ".err";
-    start.control_path = env["MPITRAIN_CONTROL"];
     start.forward = input_.shown.contains(rank.rank);
+    if (input_.hosts != nullptr) {
+        start.locks = input_.hosts->locks[static_cast<std::size_t>(rank.rank.value())];
+        start.forward = true;  // its files are here
+    } else {
+        const std::string log =
+            fmt::format("{}/rank-{}", input_.directories.logs, rank.rank.value());
+        start.out_path = log + ".out";
+        start.err_path = log + ".err";
+    }
     start.pty = input_.pty;
     start.rows = input_.rows;
     start.columns = input_.columns;
@@ -197,12 +236,18 @@ void Attempt::settle(std::chrono::milliseconds for_reports) {
         return;
     }
     phase_ = Phase::settling;
+    settle_began_ns_ = monotonic_ns();
+    ping_all();
     nudge_timer_.cancel();
     after(phase_timer_, for_reports, &Attempt::conclude);
 }
 
 void Attempt::conclude() {
     phase_timer_.cancel();
+    if (awaits_news()) {
+        after(phase_timer_, 20ms, &Attempt::conclude);
+        return;
+    }
     if (report_.text.empty() && phase_ == Phase::launching && engine_->running()) {
         report_.text = fmt::format("only {} of {} rank agents came up within {} s",
                                    hellos_,
@@ -215,6 +260,7 @@ void Attempt::conclude() {
                .engine_stopping = engine_stopping_,
                .engine_dead = !engine_->running() || launch_failed_ || phase_ == Phase::launching,
                .alive = alive(),
+               .lost_hosts = lost_hosts(),
                .now_ns = realtime_ns()}));
 }
 
@@ -284,9 +330,8 @@ void Attempt::end_if_all_ended() {
 }
 
 void Attempt::close_when_drained() {
-    const bool drained = std::ranges::all_of(members_, [](const Member& member) {
-        return member.drained || !member.link || !member.link->is_open();
-    });
+    const bool drained =
+        std::ranges::all_of(members_, [this](const Member& member) { return is_drained(member); });
     if (all_drained_) {
         return;
     }
@@ -306,8 +351,12 @@ void Attempt::close(bool engine_may_finish) {
             member.link->send(wire::Release{});
         }
     }
+    // Left alone, mpirun ends its daemons on other machines; when it is killed they take seconds.
+    const bool ends_daemons = input_.hosts != nullptr && lost_hosts().empty();
     if (engine_may_finish && engine_->running()) {
         after(phase_timer_, engine_exit_deadline, &Attempt::cut_engine);
+    } else if (ends_daemons && engine_->running()) {
+        after(phase_timer_, daemons_exit_deadline, &Attempt::cut_engine);
     } else {
         cut_engine();
     }
@@ -316,7 +365,7 @@ void Attempt::close(bool engine_may_finish) {
 void Attempt::cut_engine() {
     phase_ = Phase::closing;
     if (!engine_->running()) {
-        finish();
+        finish_when_gone();
         return;
     }
     engine_->cut();
@@ -340,8 +389,13 @@ void Attempt::on_engine_exit(int /*wait_status*/) {
             after(phase_timer_, 20ms, &Attempt::conclude);
             break;
         case Phase::ending:
+            if (input_.hosts != nullptr && !all_ended()) {
+                break;  // other machines' ranks are being ended without it
+            }
+            finish_when_gone();
+            break;
         case Phase::closing:
-            finish();
+            finish_when_gone();
             break;
         case Phase::finished:
             break;
@@ -388,8 +442,13 @@ void Attempt::finish() {
     phase_timer_.cancel();
     nudge_timer_.cancel();
     deadline_timer_.cancel();
-    boost::system::error_code ignored;
-    acceptor_.close(ignored);
+    beat_timer_.cancel();
+    listener_.close();
+    for (const Member& member : members_) {
+        if (member.output) {
+            member.output->seal();
+        }
+    }
     remove_directories();
     outcome_.stopped_with_commit = outcome_.stop_requested && nothing_lost();
     observer_.on_finished(std::move(outcome_));

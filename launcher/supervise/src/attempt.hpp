@@ -1,9 +1,9 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -13,9 +13,12 @@
 #include <vector>
 
 #include "agent_link.hpp"
+#include "control_listener.hpp"
 #include "engine_process.hpp"
 #include "mpitrain/plan/launch_plan.hpp"
+#include "mpitrain/supervise/hosts_access.hpp"
 #include "mpitrain/supervise/verdict.hpp"
+#include "rank_output.hpp"
 #include "stop_agreement.hpp"
 #include "stuck_ranks.hpp"
 
@@ -49,6 +52,7 @@ struct AttemptInput {
     bool pty = false;
     std::uint16_t rows = 0;
     std::uint16_t columns = 0;
+    const HostsAccess* hosts = nullptr;  // null = all ranks are on this machine
 };
 
 struct AttemptOutcome {
@@ -105,6 +109,8 @@ class Attempt {
     void grant(Rank rank, std::size_t bytes);  // more output may come from this rank
     void input(std::string bytes, bool end);   // rank 0's standard input
     void resize(std::uint16_t rows, std::uint16_t columns);
+    // Before this process is stopped: agents must not take its silence for its death.
+    void announce_silence();
 
   private:
     enum class Phase : std::uint8_t {
@@ -125,12 +131,25 @@ class Attempt {
         bool nudged = false;  // was sent TERM while stopping
         std::int64_t started_ns = 0;
         std::optional<wire::Ended> ended;
+        // On another machine only.
+        std::unique_ptr<RankOutput> output;
+        std::int64_t heard_ns = 0;               // when anything was last heard of its agent
+        bool silent = false;                     // lost without a word
+        std::int64_t clock_ns = 0;               // how far its machine's clock is ahead of ours
+        std::int64_t round_trip_ns = INT64_MAX;  // of the ping that told
     };
     using Timer = boost::asio::steady_timer;
 
-    void accept();
+    Result<std::string> listen();
+    Result<void> open_outputs();
+    void accept(AgentLink::Socket socket);
+    [[nodiscard]] EngineProcess::Options engine_options(const std::string& control_address) const;
     void on_message(const std::shared_ptr<AgentLink>& link, wire::Message message);
     void on_link_closed(const AgentLink& link);
+    void await_guard(Rank rank);
+    [[nodiscard]] bool is_known(const AgentLink& link, const wire::Hello& hello) const;
+    void handle(Rank rank, const wire::Ping& ping);
+    void handle(Rank rank, wire::Output output);
     void handle(Rank rank, const wire::Started& started);
     void handle(Rank rank, const wire::Commit& commit);
     void handle(Rank rank, const wire::SaveFailed& failure);
@@ -142,6 +161,20 @@ class Attempt {
     void hello(const std::shared_ptr<AgentLink>& link, const wire::Hello& hello);
     void start_gang();
     [[nodiscard]] wire::Start start_message(const RankPlan& rank) const;
+    [[nodiscard]] EnvironmentMap environment_of(const RankPlan& rank) const;
+    [[nodiscard]] std::string master_address() const;
+    // Of ranks on other machines.
+    void beat();
+    void ping_all();
+    void check_silence();
+    void lose(Rank rank, std::string why, std::int64_t last_ns);
+    void show_output(Rank rank);
+    [[nodiscard]] bool awaits_news() const;
+    [[nodiscard]] std::vector<std::string> lost_hosts() const;
+    [[nodiscard]] const std::string& host_of(Rank rank) const;
+    [[nodiscard]] bool is_elsewhere(Rank rank) const;  // not where mpirun is
+    void finish_when_gone();
+    [[nodiscard]] bool is_drained(const Member& member) const;
 
     void settle(std::chrono::milliseconds for_reports);
     void wait_for_origin(const wire::Ended& failure);
@@ -172,13 +205,14 @@ class Attempt {
     boost::asio::io_context& loop_;
     AttemptInput input_;
     AttemptObserver& observer_;
-    boost::asio::local::stream_protocol::acceptor acceptor_;
+    ControlListener listener_;
+    sealed::Key key_{};  // of this attempt alone
     std::unique_ptr<EngineProcess> engine_;
     EngineReport report_;
     std::vector<Member> members_;
     std::map<const AgentLink*, Rank> rank_of_;
-    std::vector<std::shared_ptr<AgentLink>> strangers_;  // connected, no Hello yet
-    std::vector<RankEnd> ends_;                          // until the verdict
+    std::deque<std::shared_ptr<AgentLink>> strangers_;  // connected, no Hello yet
+    std::vector<RankEnd> ends_;                         // until the verdict
     Phase phase_ = Phase::launching;
     int hellos_ = 0;
     int started_ = 0;
@@ -206,6 +240,11 @@ class Attempt {
     Timer phase_timer_;
     Timer nudge_timer_;
     Timer deadline_timer_;
+    Timer beat_timer_;
+    std::int64_t beat_ns_ = 0;  // the last look for silence
+    std::int64_t pinged_ns_ = 0;
+    std::int64_t settle_began_ns_ = 0;
+    bool leaving_ = false;  // all is released; only the agents' own ends are waited for
 };
 
 }  // namespace mpitrain

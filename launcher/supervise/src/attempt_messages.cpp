@@ -1,6 +1,8 @@
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <fstream>
 
 #include "attempt.hpp"
 #include "event_log.hpp"
@@ -18,6 +20,13 @@ constexpr auto origin_delay = 400ms;       // the peer that a first failure blam
 constexpr auto engine_text_delay = 250ms;  // MPI_Abort's text takes the way through mpirun
 constexpr auto guard_report_delay = 1s;  // an agent's guard must first end the agent's descendants
 
+// A rank's own account of its failure, that lay on its machine. Also in the verdict; so where it
+// cannot be written, nothing is lost.
+void keep_error_file(const std::string& path, const std::string& text) {
+    std::ofstream file(path, std::ios::binary | std::ios::trunc);
+    file << text;
+}
+
 }  // namespace
 
 void Attempt::on_message(const std::shared_ptr<AgentLink>& link, wire::Message message) {
@@ -31,12 +40,11 @@ void Attempt::on_message(const std::shared_ptr<AgentLink>& link, wire::Message m
         return;
     }
     const Rank rank = known->second;
+    member(rank).heard_ns = monotonic_ns();
     std::visit(
         [&](auto&& body) {
             using Body = std::decay_t<decltype(body)>;
-            if constexpr (std::is_same_v<Body, wire::Output>) {
-                observer_.on_output(rank, body.stream, std::move(body.bytes));
-            } else if constexpr (std::is_same_v<Body, wire::Progress>) {
+            if constexpr (std::is_same_v<Body, wire::Progress>) {
                 observer_.on_progress(rank, body);
             } else if constexpr (std::is_same_v<Body, wire::Activity>) {
                 observer_.on_activity(rank, body);
@@ -49,12 +57,25 @@ void Attempt::on_message(const std::shared_ptr<AgentLink>& link, wire::Message m
         std::move(message));
 }
 
+// Whether a Hello comes from an agent of this job. Over a network the seal has told that already;
+// there mpirun must also have put the rank where the plan has it.
+bool Attempt::is_known(const AgentLink& link, const wire::Hello& hello) const {
+    const bool in_range = hello.rank >= 0 && static_cast<std::size_t>(hello.rank) < members_.size();
+    if (!in_range || hello.version != wire::protocol_version) {
+        return false;
+    }
+    if (input_.hosts == nullptr) {
+        const int peer = link.peer_uid();
+        return peer == static_cast<int>(::geteuid()) || peer == 0;
+    }
+    const auto node = input_.hosts->nodes.find(host_of(Rank(hello.rank)));
+    return link.is_sealed() && node != input_.hosts->nodes.end() &&
+           (hello.guard || hello.host == node->second.hostname);
+}
+
 void Attempt::hello(const std::shared_ptr<AgentLink>& link, const wire::Hello& hello) {
     std::erase(strangers_, link);
-    const int peer = link->peer_uid();
-    const bool trusted = peer == static_cast<int>(::geteuid()) || peer == 0;
-    const bool in_range = hello.rank >= 0 && static_cast<std::size_t>(hello.rank) < members_.size();
-    if (!trusted || !in_range || hello.version != wire::protocol_version) {
+    if (!is_known(*link, hello)) {
         link->close();
         return;
     }
@@ -69,7 +90,10 @@ void Attempt::hello(const std::shared_ptr<AgentLink>& link, const wire::Hello& h
         known.link->close();
     }
     known.link = link;
-    if (!hello.host.empty()) {  // a guard that speaks for its agent does not say
+    known.heard_ns = monotonic_ns();
+    if (input_.hosts != nullptr) {
+        known.host = host_of(rank);
+    } else if (!hello.host.empty()) {  // a guard that speaks for its agent does not say
         known.host = hello.host;
     }
     rank_of_[link.get()] = rank;
@@ -92,29 +116,37 @@ void Attempt::on_link_closed(const AgentLink& link) {
     }
     const Rank rank = known->second;
     rank_of_.erase(known);
+    if (member(rank).output && !member(rank).drained) {
+        member(rank).output->end();  // nothing more of it will come
+        show_output(rank);
+    }
+    if (leaving_) {
+        finish_when_gone();
+        return;
+    }
     if (phase_ == Phase::closing) {
         close_when_drained();
         return;
     }
-    if (member(rank).ended || phase_ == Phase::finished) {
-        return;
+    if (!member(rank).ended && phase_ != Phase::finished) {
+        await_guard(rank);
     }
-    // The agent died. Its guard, or the end of the engine, will tell more; if neither does, the
-    // agent is lost.
+}
+
+// The agent died. Its guard, or the end of the engine, will tell more; if neither does, the agent
+// is lost.
+void Attempt::await_guard(Rank rank) {
+    const std::int64_t lost_ns = realtime_ns();
     auto timer = std::make_shared<Timer>(loop_, guard_report_delay);
     member(rank).host = member(rank).host.empty() ? "localhost" : member(rank).host;
-    timer->async_wait(
-        [this, rank, timer, watched = std::weak_ptr(member(rank).link)](boost::system::error_code) {
-            const auto still = watched.lock();  // expires with this attempt
-            if (still && member(rank).link == still && !member(rank).ended &&
-                phase_ != Phase::finished) {
-                wire::Ended lost;
-                lost.how = wire::Ended::How::agent_lost;
-                lost.time_ns = realtime_ns();
-                member(rank).drained = true;
-                handle(rank, std::move(lost));
-            }
-        });
+    timer->async_wait([this, rank, timer, lost_ns, watched = std::weak_ptr(member(rank).link)](
+                          boost::system::error_code) {
+        const auto still = watched.lock();  // expires with this attempt
+        if (still && member(rank).link == still && !member(rank).ended &&
+            phase_ != Phase::finished) {
+            lose(rank, "its connection was cut", input_.hosts != nullptr ? lost_ns : realtime_ns());
+        }
+    });
 }
 
 void Attempt::handle(Rank rank, const wire::Started& started) {
@@ -155,6 +187,18 @@ void Attempt::handle(Rank rank, wire::Ended ended) {
     Member& ending = member(rank);
     if (ending.ended) {
         return;
+    }
+    ended.time_ns -= ending.clock_ns;
+    const bool clean_end = ended.how == wire::Ended::How::exited && ended.code == 0;
+    if (ended.engine_gone && !clean_end && is_elsewhere(rank)) {
+        // Not mpirun, but its daemon on that machine: MPI ranks end of it in ways of their own.
+        ended.how = wire::Ended::How::agent_lost;
+        ended.detail = "mpirun's daemon there died";
+        ended.by_us = false;
+    }
+    if (ending.output && !ended.error_file.empty()) {
+        keep_error_file(fmt::format("{}/rank-{}.error.json", input_.directories.logs, rank.value()),
+                        ended.error_file);
     }
     const bool clean = ended.how == wire::Ended::How::exited && ended.code == 0;
     const RankEnd end{.rank = rank, .host = ending.host, .ended = ended};
@@ -200,6 +244,10 @@ void Attempt::on_engine_text(std::string_view text) {
 void Attempt::handle(Rank rank, const wire::Drained& /*drained*/) {
     Member& drained = member(rank);
     drained.drained = true;
+    if (drained.output) {
+        drained.output->end();
+        show_output(rank);
+    }
     const bool clean =
         drained.ended && drained.ended->how == wire::Ended::How::exited && drained.ended->code == 0;
     if (clean && !drained.released) {

@@ -143,7 +143,10 @@ void Attempt::signal_ranks(int signal) {
 }
 
 void Attempt::grant(Rank rank, std::size_t bytes) {
-    if (member(rank).link) {
+    if (member(rank).output) {  // its agent has long been granted as much: our files hold it
+        member(rank).output->grant(bytes);
+        show_output(rank);
+    } else if (member(rank).link) {
         member(rank).link->send(wire::Credit{.bytes = bytes});
     }
     if (phase_ == Phase::closing && engine_->running() && !all_drained_) {

@@ -70,6 +70,9 @@ Result<int> Job::run() {
     }
     ::signal(SIGPIPE, SIG_IGN);
     await_signal();
+    for (const std::string& note : request_.notes) {
+        say(fmt::format("mpitrain: {}\n", note));
+    }
     events_.emit("job.submitted",
                  {.attempt = 0,
                   .more = {{"name", request_.spec.name},
@@ -106,9 +109,12 @@ Result<Job::ResumePoint> Job::find_resume_point() {
 
 Result<void> Job::start_attempt(const ResumePoint& resume) {
     ++attempt_number_;
-    MPITRAIN_TRY(
-        const AttemptDirectories directories,
-        make_attempt_directories(directory_, attempt_number_, request_.submit_environment));
+    MPITRAIN_TRY(const AttemptDirectories directories,
+                 make_attempt_directories(
+                     directory_,
+                     attempt_number_,
+                     // The same path must be possible on every machine, logged in there or not.
+                     request_.hosts ? EnvironmentMap() : request_.submit_environment));
     std::vector<int> locks;
     for (const UniqueFd& lock : request_.claim.locks) {
         locks.push_back(lock.get());
@@ -135,14 +141,17 @@ Result<void> Job::start_attempt(const ResumePoint& resume) {
                      .pty = request_.spec.pty ||
                             (request_.talk != Talk::json && ::isatty(STDOUT_FILENO) == 1),
                      .rows = size.ws_row,
-                     .columns = size.ws_col},
+                     .columns = size.ws_col,
+                     .hosts = request_.hosts ? &*request_.hosts : nullptr},
         observer);
     ledger_.attempt_started(monotonic_ns());
     hang_.attempt_started();
     stragglers_.attempt_started();
     progress_.started(attempt_number_, monotonic_ns());
     events_.emit("attempt.started",
-                 {.attempt = attempt_number_, .more = {{"resume", resume.path}}});
+                 {.attempt = attempt_number_,
+                  .more = {{"resume", resume.path},
+                           {"ranks", static_cast<std::int64_t>(request_.plan.ranks.size())}}});
     return attempt_->start();
 }
 
@@ -280,7 +289,8 @@ void Job::finish(AttemptOutcome outcome) {
     if (outcome.verdict) {
         attempts_.push_back(
             {.verdict = *outcome.verdict, .committed = outcome.commit_step.has_value()});
-        const RestartDecision decision = decide_restart(attempts_, max_restarts_);
+        const RestartDecision decision =
+            decide_restart(attempts_, max_restarts_, request_.spec.max_node_failures);
         if (!stop_ && decision.restart) {
             restart_later(*outcome.verdict);
             return;
@@ -302,21 +312,37 @@ void Job::finish(AttemptOutcome outcome) {
     loop_.stop();
 }
 
+// Where a node was lost, the next attempt runs where the planner finds room now.
+Result<void> Job::plan_again(const Verdict& verdict) {
+    if (!request_.replan || verdict.cause != Cause::node_lost) {
+        return {};
+    }
+    MPITRAIN_TRY(HostsPlan next, request_.replan(verdict.host, !verdict.rank));
+    for (const std::string& note : next.notes) {
+        say(fmt::format("mpitrain: {}\n", note));
+    }
+    request_.plan = std::move(next.plan);
+    request_.hosts = std::move(next.access);
+    return {};
+}
+
+Result<void> Job::start_again(const Verdict& verdict) {
+    MPITRAIN_TRY(const ResumePoint resume, find_resume_point());
+    const std::string from =
+        resume.step ? fmt::format("from step {}", *resume.step) : "from the beginning";
+    say(fmt::format("mpitrain: {}; restarting {} (restart {} of at most {})\n",
+                    describe(verdict),
+                    from,
+                    attempts_.size(),
+                    max_restarts_));
+    events_.emit("job.restarting", {.attempt = attempt_number_, .more = {{"from", from}}});
+    MPITRAIN_TRY_VOID(plan_again(verdict));
+    return start_attempt(resume);
+}
+
 void Job::restart_later(const Verdict& verdict) {
     ledger_.attempt_failed(monotonic_ns());
-    const auto resume = find_resume_point();
-    if (resume) {
-        const std::string from =
-            resume->step ? fmt::format("from step {}", *resume->step) : "from the beginning";
-        say(fmt::format("mpitrain: {}; restarting {} (restart {} of at most {})\n",
-                        describe(verdict),
-                        from,
-                        attempts_.size(),
-                        max_restarts_));
-        events_.emit("job.restarting", {.attempt = attempt_number_, .more = {{"from", from}}});
-    }
-    const auto started = resume ? start_attempt(*resume) : Result<void>(resume.error());
-    if (!started) {
+    if (const auto started = start_again(verdict); !started) {
         say(fmt::format("mpitrain: error: cannot restart: {}\n", started.error().text()));
         AttemptOutcome outcome;
         outcome.verdict = verdict;

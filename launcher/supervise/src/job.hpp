@@ -64,6 +64,8 @@ class Job final : private AttemptObserver {
     void report(const JobResult& result);
     void say(const std::string& text);
     void restart_later(const Verdict& verdict);
+    Result<void> plan_again(const Verdict& verdict);
+    Result<void> start_again(const Verdict& verdict);
 
     void on_rank_started(Rank rank, int pid) override;
     void on_all_running() override;

@@ -61,6 +61,7 @@ void Job::on_signal(int signal) {
 void Job::suspend_with_ranks() {
     if (attempt_) {
         attempt_->signal_ranks(SIGTSTP);
+        attempt_->announce_silence();
     }
     auto delay =
         std::make_shared<asio::steady_timer>(loop_, 50ms);  // until the agents have passed it on

@@ -13,7 +13,9 @@ bool counts(const AttemptRecord& attempt) {
 
 }  // namespace
 
-RestartDecision decide_restart(const std::vector<AttemptRecord>& attempts, int max_restarts) {
+RestartDecision decide_restart(const std::vector<AttemptRecord>& attempts,
+                               int max_restarts,
+                               std::optional<int> max_node_failures) {
     if (attempts.empty()) {
         return {.restart = true, .reason = ""};
     }
@@ -27,6 +29,11 @@ RestartDecision decide_restart(const std::vector<AttemptRecord>& attempts, int m
     constexpr int losses_max =
         100;  // a machine that keeps losing its ranks is no machine to go on with
     const auto counted = std::ranges::count_if(attempts, counts);
+    if (max_node_failures && std::ssize(attempts) - counted > *max_node_failures) {
+        return {.restart = false,
+                .reason = fmt::format("more than {} nodes were lost (--max-node-failures)",
+                                      *max_node_failures)};
+    }
     if (counted > max_restarts || std::ssize(attempts) - counted > losses_max) {
         return {.restart = false,
                 .reason = fmt::format("all {} restarts are used up", max_restarts)};

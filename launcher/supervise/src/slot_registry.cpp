@@ -19,17 +19,6 @@
 namespace mpitrain {
 namespace {
 
-std::vector<std::string> names_of(const Resources& wanted) {
-    std::vector<std::string> names;
-    for (const int cpu : wanted.cpus.members()) {
-        names.push_back(fmt::format("cpu-{}", cpu));
-    }
-    for (const std::string& gpu : wanted.gpus) {
-        names.push_back(fmt::format("gpu-{}", gpu));
-    }
-    return names;
-}
-
 bool make_sticky_directory(const std::string& path) {
     if (::mkdir(path.c_str(), 01777) == 0) {
         // mkdir(2) is subject to the umask; every user must be able to add a lock file.
@@ -81,6 +70,17 @@ Resources resources_of(const Slot& slot) {
     return resources;
 }
 
+std::vector<std::string> lock_names(const Resources& wanted) {
+    std::vector<std::string> names;
+    for (const int cpu : wanted.cpus.members()) {
+        names.push_back(fmt::format("cpu-{}", cpu));
+    }
+    for (const std::string& gpu : wanted.gpus) {
+        names.push_back(fmt::format("gpu-{}", gpu));
+    }
+    return names;
+}
+
 Result<SlotRegistry> SlotRegistry::open() {
     if (const char* chosen = std::getenv("MPITRAIN_LOCK_DIR");
         chosen != nullptr && *chosen != '\0') {
@@ -122,7 +122,7 @@ Result<UniqueFd> SlotRegistry::lock(const std::string& name, bool shared) const 
 
 Result<SlotClaim> SlotRegistry::try_claim(const Resources& wanted) const {
     SlotClaim claim;
-    for (const std::string& name : names_of(wanted)) {
+    for (const std::string& name : lock_names(wanted)) {
         auto fd = lock(name, wanted.share_cpus && name.starts_with("cpu-"));
         if (!fd) {
             if (fd.error().code() == ErrorCode::resource_exhausted) {
@@ -144,7 +144,7 @@ bool SlotRegistry::is_free(const Resources& wanted) const {
 // 00:1a:4711 0 EOF".
 std::vector<int> SlotRegistry::holder_pids(const Resources& wanted) const {
     std::vector<std::string> inodes;
-    for (const std::string& name : names_of(wanted)) {
+    for (const std::string& name : lock_names(wanted)) {
         struct stat status {};
         if (::stat((directory_ + "/" + name).c_str(), &status) == 0) {
             inodes.push_back(fmt::format(

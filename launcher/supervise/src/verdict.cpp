@@ -244,6 +244,10 @@ Verdict judge(const Evidence& evidence) {
         if (is_unnamed_abort(*origin, evidence)) {
             verdict.cause = Cause::aborted;
         }
+        if (verdict.cause == Cause::node_lost &&
+            std::ranges::find(evidence.lost_hosts, verdict.host) != evidence.lost_hosts.end()) {
+            verdict.rank.reset();  // none is to blame
+        }
         if (verdict.cause == Cause::aborted) {
             verdict.exit_code = evidence.engine.abort_code.value_or(*verdict.exit_code);
         }
@@ -318,7 +322,13 @@ std::string describe(const Verdict& verdict) {
         case Cause::hung:
             return fmt::format("{} is furthest behind: {}", who, verdict.detail);
         case Cause::node_lost:
-            return fmt::format("{}: the rank agent was lost", who);
+            if (!verdict.rank) {
+                return fmt::format("node {} was lost: {}", verdict.host, verdict.detail);
+            }
+            return fmt::format("{}: the rank agent was lost{}{}",
+                               who,
+                               verdict.detail.empty() ? "" : ": ",
+                               verdict.detail);
         case Cause::not_started:
             return fmt::format("{} could not be started: {}", who, verdict.detail);
         case Cause::preempted:

@@ -38,5 +38,14 @@ TEST(RestartPolicy, LostNodesDoNotCount) {
     EXPECT_FALSE(decide_restart(std::vector<AttemptRecord>(101, lost.front()), 1).restart);
 }
 
+TEST(RestartPolicy, LosesNoMoreNodesThanAllowed) {
+    AttemptRecord lost;
+    lost.verdict.cause = Cause::node_lost;
+    EXPECT_TRUE(decide_restart({lost, lost}, 1, 2).restart);
+    const RestartDecision third = decide_restart({lost, lost, lost}, 1, 2);
+    EXPECT_FALSE(third.restart);
+    EXPECT_NE(third.reason.find("--max-node-failures"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace mpitrain

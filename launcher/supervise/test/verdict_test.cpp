@@ -38,6 +38,23 @@ TEST(Verdict, TheEarliestFailureIsTheCause) {
     EXPECT_EQ(verdict.victims, (std::vector{Rank(0), Rank(1), Rank(2)}));
 }
 
+TEST(Verdict, ALostNodeIsNamedAndNoRankOfIt) {
+    Ended lost;
+    lost.how = Ended::How::agent_lost;
+    lost.detail = "nothing was heard of it for 5s";
+    const std::vector<RankEnd> ends = {end_of(0, exited(1), 200), end_of(1, lost, 100)};
+    const Verdict verdict = judge({.ends = ends, .lost_hosts = {"n0"}});
+    EXPECT_EQ(verdict.cause, Cause::node_lost);
+    EXPECT_EQ(verdict.rank, std::nullopt);
+    EXPECT_EQ(verdict.host, "n0");
+    EXPECT_EQ(describe(verdict), "node n0 was lost: nothing was heard of it for 5s");
+    EXPECT_EQ(verdict.victims, (std::vector{Rank(0), Rank(1)}));
+
+    const Verdict agent = judge({.ends = ends});
+    EXPECT_EQ(describe(agent),
+              "rank 1 on n0: the rank agent was lost: nothing was heard of it for 5s");
+}
+
 TEST(Verdict, ASignalOutranksAnExitCodeSeenAtTheSameMoment) {
     const Verdict verdict =
         judge({.ends = {end_of(0, exited(1), 100), end_of(1, signaled(SIGSEGV), 103)}});

@@ -12,13 +12,8 @@ template <typename T>
 constexpr auto fields = nullptr;
 
 template <>
-inline constexpr auto fields<Hello> = std::tuple(&Hello::version,
-                                                 &Hello::secret,
-                                                 &Hello::rank,
-                                                 &Hello::guard,
-                                                 &Hello::host,
-                                                 &Hello::pid,
-                                                 &Hello::held_port);
+inline constexpr auto fields<Hello> = std::tuple(
+    &Hello::version, &Hello::rank, &Hello::guard, &Hello::host, &Hello::pid, &Hello::held_port);
 template <>
 inline constexpr auto fields<Started> = std::tuple(&Started::pid, &Started::time_ns);
 template <>
@@ -59,12 +54,15 @@ template <>
 inline constexpr auto fields<EnvironmentEntry> = std::tuple(&EnvironmentEntry::name,
                                                             &EnvironmentEntry::value);
 template <>
+inline constexpr auto fields<SlotLock> = std::tuple(&SlotLock::path, &SlotLock::shared);
+template <>
 inline constexpr auto fields<Start> = std::tuple(&Start::command,
                                                  &Start::env,
                                                  &Start::workdir,
                                                  &Start::cpus,
                                                  &Start::out_path,
                                                  &Start::err_path,
+                                                 &Start::locks,
                                                  &Start::control_path,
                                                  &Start::forward,
                                                  &Start::pty,
@@ -99,6 +97,8 @@ inline constexpr auto fields<Operation> = std::tuple(&Operation::begun_ns,
                                                      &Operation::ranks);
 template <>
 inline constexpr auto fields<Activity> = std::tuple(&Activity::operations, &Activity::spent_ns);
+template <>
+inline constexpr auto fields<Ping> = std::tuple(&Ping::silence_ns, &Ping::time_ns);
 template <>
 inline constexpr auto fields<Inspect> = std::tuple();
 template <>

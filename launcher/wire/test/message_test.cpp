@@ -10,7 +10,7 @@ namespace {
 // One of each, with values that would show a lost sign, width, order or member.
 std::vector<Message> samples() {
     return {
-        Hello{1, "secret", -7, true, "gpu-01", 4242, 65535},
+        Hello{1, -7, true, "gpu-01", 4242, 65535},
         Started{17, -1},
         Output{Stream::err, std::string("a\0b\n", 4)},
         Progress{1, 2, 3, {{"loss", 0.25}, {"", -std::numeric_limits<double>::infinity()}}},
@@ -38,6 +38,7 @@ std::vector<Message> samples() {
               "0-3",
               "o",
               "e",
+              {{"/run/lock/mpitrain/cpu-0", true}, {"l", false}},
               "c",
               false,
               true,
@@ -53,6 +54,7 @@ std::vector<Message> samples() {
         Input{"y\n", true},
         WindowSize{50, 132},
         Release{},
+        Ping{5'000'000'000, -3},
     };
 }
 

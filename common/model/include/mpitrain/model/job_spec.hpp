@@ -72,6 +72,10 @@ struct JobSpec {
     int max_requeues = 100;  // where a resource manager can put the job back into its queue
     HangTimeoutMode hang_timeout_mode = HangTimeoutMode::off;
     Nanoseconds hang_timeout{};
+    // On several machines
+    Nanoseconds heartbeat = std::chrono::seconds(5);  // a machine that is silent so long is lost
+    int spares = 0;  // machines kept free to take a lost one's place
+    std::optional<int> max_node_failures;
 
     // Output and input
     std::string log_dir;  // absolute, or empty
@@ -89,6 +93,8 @@ struct JobSpec {
 
     // Escape hatches and platform blocks, passed through as they are
     std::vector<std::string> mpirun_args;
+    std::vector<std::string> ssh_args;
+    std::string remote_prefix;  // where mpitrain is installed there; empty = where it is here
     std::vector<std::string> srun_args;
     std::vector<std::string> sbatch_args;
     std::map<std::string, std::string> slurm;  // the job file's slurm block

@@ -5,23 +5,38 @@
 #include <string>
 #include <vector>
 
+#include "mpitrain/base/duration.hpp"
 #include "mpitrain/base/strong_id.hpp"
 #include "mpitrain/plan/launch_plan.hpp"
 
 namespace mpitrain {
 
+// How the engine reaches a job's other machines.
+struct RemoteLaunch {
+    std::vector<std::string> networks;  // that join them, "10.0.0.0/16"; empty = whatever there is
+    std::vector<std::string> ssh_args;  // without spaces in any
+    Nanoseconds heartbeat = std::chrono::seconds(5);  // we notice lost nodes within it ourselves
+};
+
+// The environment variable in which the agents find the job's key. Its value is never on a command
+// line, and the agents take it out of their environment.
+constexpr std::string_view job_key_variable = "MPITRAIN_JOB_KEY";
+
 // What an engine needs to know of the attempt it starts.
 struct EngineInput {
     const LaunchPlan& plan;
     std::string agent_path;       // mpitrain-rank
-    std::string control_address;  // where the agents connect, "unix:/…"
-    std::string session_dir;      // private to the attempt; the engine's session files go below it
+    std::string control_address;  // where the agents connect, "unix:/…" or "tcp:…"
+    // Private to the attempt; the engine's session files go below it. On other machines the agents
+    // make and remove these two directories.
+    std::string session_dir;
     std::string
         shared_memory_dir;  // private to the attempt, on tmpfs; MPI's shared-memory files go there
     bool as_root = false;
     std::vector<std::string> extra_args;  // the user's --mpirun-arg
     const EnvironmentMap&
         environment;  // the submitter's; what it says of MCA parameters wins over ours
+    const RemoteLaunch* remote = nullptr;  // null = all ranks are on this machine
 };
 
 struct EngineCommand {

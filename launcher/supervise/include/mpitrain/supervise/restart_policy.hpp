@@ -21,7 +21,9 @@ struct RestartDecision {
 
 // Whether a failed job is tried again (CONTRACT section 3): at most `max_restarts` times, never
 // after a program that could not be started, never after two attempts in a row without a new
-// commit. Lost nodes and preemptions do not count. Pure.
-RestartDecision decide_restart(const std::vector<AttemptRecord>& attempts, int max_restarts);
+// commit. Lost nodes and preemptions do not count; of them there may be `max_node_failures`. Pure.
+RestartDecision decide_restart(const std::vector<AttemptRecord>& attempts,
+                               int max_restarts,
+                               std::optional<int> max_node_failures = std::nullopt);
 
 }  // namespace mpitrain

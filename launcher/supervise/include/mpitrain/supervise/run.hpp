@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -8,6 +10,7 @@
 #include "mpitrain/model/job_spec.hpp"
 #include "mpitrain/plan/launch_plan.hpp"
 #include "mpitrain/seam/file_system.hpp"
+#include "mpitrain/supervise/hosts_access.hpp"
 #include "mpitrain/supervise/slot_registry.hpp"
 
 namespace mpitrain {
@@ -15,6 +18,11 @@ namespace mpitrain {
 // How much a run says, and where. Ranks' output goes to stdout and stderr as theirs, or all to
 // stderr when stdout is for data.
 enum class Talk : std::uint8_t { people, json, quiet };
+
+// The next plan of a job on several machines, after something of `lost` was lost, or, when `dark`,
+// all of it: on those that answer now, another in its place where there is one. Takes some seconds
+// at most. Errors: those of planning.
+using Replan = std::function<Result<HostsPlan>(const std::string& lost, bool dark)>;
 
 struct RunRequest {
     JobSpec spec;  // valid, with absolute paths
@@ -28,6 +36,9 @@ struct RunRequest {
     FileSystem& files;           // where checkpoints lie; outlives the job
     Talk talk = Talk::people;
     bool color = false;
+    std::optional<HostsAccess> hosts = std::nullopt;  // for a job on several machines,
+    Replan replan = nullptr;                          // both of these
+    std::vector<std::string> notes = {};              // for people, said at the start, a line each
 };
 
 // Runs the job to its end in the foreground: attempts, restarts, stop, result file, events,

@@ -18,6 +18,8 @@ struct Resources {
     bool share_cpus = false;
 };
 Resources resources_of(const Slot& slot);
+// The names of their lock files in the registry's directory.
+std::vector<std::string> lock_names(const Resources& wanted);
 
 // The locks a job holds. As long as any copy of these descriptors is open, in whatever process, the
 // resources are taken.

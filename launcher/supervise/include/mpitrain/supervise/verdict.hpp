@@ -57,7 +57,8 @@ struct Evidence {
     EngineReport engine = {};
     bool engine_stopping = false;  // the engine began its own kill sequence
     bool engine_dead = false;
-    std::vector<Rank> alive = {};  // ranks that still ran then
+    std::vector<Rank> alive = {};              // ranks that still ran then
+    std::vector<std::string> lost_hosts = {};  // all ranks there were lost without a word
     std::int64_t now_ns = 0;
 };
 

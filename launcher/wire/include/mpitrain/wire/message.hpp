@@ -27,11 +27,14 @@
 // A line of output may be 64 KiB long and needs its whole length in credit, so the supervisor's
 // window must be at least that, and grow again by all that it has taken.
 //
+// Where a network lies between the two, both also say Ping all the time, and a silence that lasts
+// too long is a lost connection.
+//
 // A lost connection means, to the agent: the supervisor is gone, end the program and leave nothing.
 // To the supervisor: the agent is gone; its guard reports with Hello{guard=true} + Ended.
 namespace mpitrain::wire {
 
-constexpr std::uint32_t protocol_version = 1;
+constexpr std::uint32_t protocol_version = 2;
 constexpr std::uint32_t frame_bytes_max = 32U << 20U;
 
 using Text = std::string;
@@ -39,8 +42,6 @@ using Text = std::string;
 // --- agent to supervisor ---
 struct Hello {
     std::uint32_t version = protocol_version;
-    Text
-        secret;  // the job's shared secret; empty on a Unix socket, where the kernel names the peer
     std::int32_t rank = 0;
     bool guard = false;  // sent by the outer process after its agent died
     Text host;
@@ -130,16 +131,21 @@ struct EnvironmentEntry {
     Text name;
     Text value;
 };
+struct SlotLock {  // a file of the machine-wide slot registry
+    Text path;
+    bool shared = false;
+};
 struct Start {
     std::vector<Text> command;
     std::vector<EnvironmentEntry>
         env;  // complete but for what the engine gave the agent (OMPI_* PMIX_* …)
     Text workdir;
     Text cpus;      // kernel list format; empty = do not pin
-    Text out_path;  // per-rank files; created by the agent
-    Text err_path;
-    Text control_path;    // control page to create, see client/control_page.hpp
-    bool forward = true;  // send Output
+    Text out_path;  // per-rank files; created by the agent. Empty = the supervisor keeps them, so
+    Text err_path;  // all output is sent
+    std::vector<SlotLock> locks;  // taken first, and held as long as anything of it runs
+    Text control_path;            // control page to create, see client/control_page.hpp
+    bool forward = true;          // send Output
     bool pty = false;
     std::uint16_t rows = 0;
     std::uint16_t columns = 0;
@@ -169,6 +175,13 @@ struct WindowSize {
     std::uint16_t columns = 0;
 };
 struct Release {};
+// Either way, now and again: "I hear you". The agent answers each of the supervisor's.
+struct Ping {
+    // From the supervisor: an agent that hears nothing for so long must end its program, since the
+    // ranks may by then be started elsewhere. 0 = it may wait for ever.
+    std::int64_t silence_ns = 0;
+    std::int64_t time_ns = 0;  // the sender's CLOCK_REALTIME: clocks of machines differ
+};
 struct Inspect {};  // look at the program as it is now, and say what it does
 
 using Message = std::variant<Hello,
@@ -192,7 +205,8 @@ using Message = std::variant<Hello,
                              Activity,
                              Inspect,
                              Inspected,
-                             SaveFailed>;
+                             SaveFailed,
+                             Ping>;
 
 // A frame: little-endian uint32 body length, one byte type (the variant's index), body. Integers
 // little-endian, booleans one byte, texts and lists a uint32 count first.

@@ -4,9 +4,9 @@
 #include <string>
 #include <string_view>
 
-#include "posix.hpp"
+#include <utility>
 
-namespace mpitrain::rank {
+namespace mpitrain {
 
 // One output stream of a rank: every byte goes into its file at once, and the file is the queue
 // from which whole lines are forwarded, as slowly as their reader likes. So the program never waits
@@ -25,7 +25,11 @@ class OutputQueue {
     static constexpr std::size_t piece_bytes_max = 64U << 10U;
     static constexpr std::size_t spill_bytes_max = 256U << 10U;
 
-    explicit OutputQueue(UniqueFd file) : file_(std::move(file)) {}
+    // What becomes of a byte in the file once it was taken: it stays, or its room is given back.
+    enum class Taken : std::uint8_t { stays, is_freed };
+
+    // Owns `file` from now on: an open, empty file that can be read and written.
+    explicit OutputQueue(int file, Taken taken = Taken::stays) : file_(file), taken_(taken) {}
 
     // Takes the program's next bytes. `more_follows`: the next bytes are known to be waiting, so
     // that a final "\r" may be the first half of "\r\n".
@@ -56,7 +60,28 @@ class OutputQueue {
     std::string peek(std::size_t count);
     void advance(std::size_t count);
 
-    UniqueFd file_;
+    // Owns the descriptor.
+    class File {
+      public:
+        explicit File(int fd) : fd_(fd) {}
+        File(File&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+        File& operator=(File&& other) noexcept {
+            std::swap(fd_, other.fd_);
+            return *this;
+        }
+        File(const File&) = delete;
+        File& operator=(const File&) = delete;
+        ~File();
+        [[nodiscard]] int get() const { return fd_; }
+
+      private:
+        int fd_;
+    };
+    void free_taken();
+
+    File file_;
+    Taken taken_;
+    std::uint64_t freed_ = 0;
     std::uint64_t size_ = 0;
     std::uint64_t forwarded_ = 0;
     std::string spill_;
@@ -71,4 +96,4 @@ class OutputQueue {
     int write_error_ = 0;
 };
 
-}  // namespace mpitrain::rank
+}  // namespace mpitrain

@@ -1,26 +1,31 @@
-#include "output_queue.hpp"
+#include "mpitrain/output/output_queue.hpp"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <random>
 
-namespace mpitrain::rank {
+namespace mpitrain {
 namespace {
 
 // A queue over a file in memory, and a look into the file.
 struct Filed {
-    Filed() : fd(::memfd_create("output", MFD_CLOEXEC)), queue(UniqueFd(::dup(fd.get()))) {}
+    explicit Filed(OutputQueue::Taken taken = OutputQueue::Taken::stays)
+        : fd(::memfd_create("output", MFD_CLOEXEC)), queue(::dup(fd), taken) {}
+    ~Filed() { ::close(fd); }
+    Filed(const Filed&) = delete;
+    Filed& operator=(const Filed&) = delete;
     [[nodiscard]] std::string content() const {
-        std::string text(static_cast<std::size_t>(::lseek(fd.get(), 0, SEEK_END)), '\0');
-        EXPECT_EQ(::pread(fd.get(), text.data(), text.size(), 0),
-                  static_cast<ssize_t>(text.size()));
+        std::string text(static_cast<std::size_t>(::lseek(fd, 0, SEEK_END)), '\0');
+        EXPECT_EQ(::pread(fd, text.data(), text.size(), 0), static_cast<ssize_t>(text.size()));
         return text;
     }
-    UniqueFd fd;
+    int fd;
     OutputQueue queue;
 };
 
@@ -246,12 +251,26 @@ TEST(OutputQueue, SealSaysSoOverTheLastLinesIfThereIsNoRoomElse) {
 TEST(OutputQueue, AFileCutBySomebodyElseIsAGapAndNotALoop) {
     Filed file;
     file.queue.append("one\ntwo\n", false);
-    ASSERT_EQ(::ftruncate(file.fd.get(), 4), 0);
+    ASSERT_EQ(::ftruncate(file.fd, 4), 0);
     file.queue.end();
     EXPECT_EQ(file.queue.take(ample), "one\n");
     EXPECT_EQ(file.queue.take(ample), "[mpitrain: 4 bytes dropped: No data available]\n");
     EXPECT_TRUE(file.queue.drained());
 }
 
+TEST(OutputQueue, GivesBackTheRoomOfWhatWasTaken) {
+    Filed file(OutputQueue::Taken::is_freed);
+    const std::string line = std::string(1023, 'x') + "\n";
+    std::uint64_t taken = 0;
+    for (int i = 0; i < 32 * 1024; ++i) {  // 32 MiB
+        file.queue.append(line, false);
+        taken += file.queue.take(ample).size();
+    }
+    EXPECT_EQ(taken, 32U << 20U);
+    struct stat status {};
+    ASSERT_EQ(::fstat(file.fd, &status), 0);
+    EXPECT_LT(status.st_blocks * 512, 4 << 20);
+}
+
 }  // namespace
-}  // namespace mpitrain::rank
+}  // namespace mpitrain

@@ -1,11 +1,35 @@
-#include "output_queue.hpp"
+#include "mpitrain/output/output_queue.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
-namespace mpitrain::rank {
+namespace mpitrain {
+namespace {
+
+// Repeats a call that a signal interrupted.
+template <typename Call>
+auto retry(Call call) {
+    auto result = call();
+    while (result == -1 && errno == EINTR) {
+        result = call();
+    }
+    return result;
+}
+
+constexpr std::uint64_t freed_bytes_min = 1U << 20U;
+
+}  // namespace
+
+OutputQueue::File::~File() {
+    if (fd_ >= 0) {
+        ::close(fd_);
+    }
+}
 
 void OutputQueue::append(std::string_view bytes, bool more_follows) {
     if (bytes.empty()) {
@@ -177,6 +201,20 @@ void OutputQueue::advance(std::size_t count) {
     forwarded_ += in_file;
     spill_forwarded_ += count - in_file;
     unterminated_ = std::min(unterminated_, untaken());
+    if (taken_ == Taken::is_freed && forwarded_ - freed_ >= freed_bytes_min) {
+        free_taken();
+    }
+}
+
+// A file system that cannot do it keeps the bytes.
+void OutputQueue::free_taken() {
+    retry([&] {
+        return ::fallocate(file_.get(),
+                           FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                           static_cast<off_t>(freed_),
+                           static_cast<off_t>(forwarded_ - freed_));
+    });
+    freed_ = forwarded_;
 }
 
 bool OutputQueue::drained() const {
@@ -220,4 +258,4 @@ void OutputQueue::seal() {
     dropped_ = 0;
 }
 
-}  // namespace mpitrain::rank
+}  // namespace mpitrain
