@@ -72,12 +72,16 @@ class PosixCheckpointer final : public Checkpointer {
                    options.deadline,
                    options.hdf5_view,
                    options.layout,
+                   options.device,
                    options.async_bytes_per_second},
           saver_(make_saver(world_, options_)) {}
     PosixCheckpointer(const PosixCheckpointer&) = delete;
     PosixCheckpointer& operator=(const PosixCheckpointer&) = delete;
     // A lease that cannot be given back is taken over from the dead process.
     ~PosixCheckpointer() override {
+        if (pinned_) {
+            options_.device->unpin(staging_.whole());
+        }
         constexpr std::chrono::milliseconds patience = std::chrono::minutes(1);
         if (saver_->settle(std::min(options_.deadline, patience))) {
             static_cast<void>(saver_->release());
@@ -85,19 +89,25 @@ class PosixCheckpointer final : public Checkpointer {
     }
 
     // Each rank, for each may be on another machine; on a shared one, all but one find it there.
-    Result<void> prepare() { return make_directories(*files_, options_.directory); }
+    Result<void> prepare() {
+        // Refused, copies to and from the device are slower and no less right.
+        pinned_ = options_.device != nullptr && options_.device->pin(staging_.whole());
+        return make_directories(*files_, options_.directory);
+    }
 
     Result<Commit> save(std::uint64_t step,
                         std::span<const SaveTensor> tensors,
                         const SaveExtras& extras) override {
-        MPITRAIN_TRY(Committed committed, saver_->save(input_of(step, tensors, extras)));
+        MPITRAIN_TRY(const SaveInput input, input_of(step, tensors, extras));
+        MPITRAIN_TRY(Committed committed, saver_->save(input));
         return commit_of(std::move(committed));
     }
 
     Result<bool> save_async(std::uint64_t step,
                             std::span<const SaveTensor> tensors,
                             const SaveExtras& extras) override {
-        return saver_->start(input_of(step, tensors, extras));
+        MPITRAIN_TRY(const SaveInput input, input_of(step, tensors, extras));
+        return saver_->start(input);
     }
 
     std::optional<Result<Commit>> poll() override {
@@ -120,8 +130,9 @@ class PosixCheckpointer final : public Checkpointer {
 
     Result<std::optional<Restored>> load_latest(std::span<const LoadTensor> tensors) override {
         MPITRAIN_TRY_VOID(saver_->settle(options_.deadline));
+        MPITRAIN_TRY_VOID(check_device(tensors));
         const Wanted wanted(tensors);
-        MPITRAIN_TRY(auto loaded, load_newest(world_, options_, wanted.specs, wanted.targets));
+        MPITRAIN_TRY(auto loaded, load_newest(world_, options_, wanted.specs, targets_of(wanted)));
         if (!loaded) {
             return std::optional<Restored>();
         }
@@ -130,9 +141,10 @@ class PosixCheckpointer final : public Checkpointer {
 
     Result<Restored> load(const std::string& path, std::span<const LoadTensor> tensors) override {
         MPITRAIN_TRY_VOID(saver_->settle(options_.deadline));
+        MPITRAIN_TRY_VOID(check_device(tensors));
         const Wanted wanted(tensors);
         MPITRAIN_TRY(Loaded loaded,
-                     load_commit(world_, options_, path, wanted.specs, wanted.targets));
+                     load_commit(world_, options_, path, wanted.specs, targets_of(wanted)));
         return restored_from(std::move(loaded));
     }
 
@@ -143,10 +155,43 @@ class PosixCheckpointer final : public Checkpointer {
                 specs.push_back(tensor.spec);
                 targets.push_back(static_cast<std::byte*>(tensor.data));
             }
+            on_device = flags_of(tensors);
         }
         std::vector<TensorSpec> specs;
         std::vector<std::byte*> targets;
+        std::vector<std::uint8_t> on_device;
     };
+
+    [[nodiscard]] Targets targets_of(const Wanted& wanted) const {
+        return {.memory = wanted.targets,
+                .on_device = wanted.on_device,
+                .device = wanted.on_device.empty() ? nullptr : options_.device};
+    }
+
+    // Which of them are on the device; empty when none is.
+    template <typename Tensors>
+    static std::vector<std::uint8_t> flags_of(const Tensors& tensors) {
+        std::vector<std::uint8_t> flags;
+        for (std::size_t i = 0; i < tensors.size(); ++i) {
+            if (tensors[i].on_device) {
+                flags.resize(tensors.size());
+                flags[i] = 1;
+            }
+        }
+        return flags;
+    }
+
+    template <typename Tensors>
+    [[nodiscard]] Result<void> check_device(const Tensors& tensors) const {
+        for (const auto& tensor : tensors) {
+            if (tensor.on_device && options_.device == nullptr) {
+                return Error(ErrorCode::invalid_argument, "it is said to be on a device")
+                    .at(fmt::format("tensor '{}'", tensor.spec.name))
+                    .mend("open the checkpointer with that device");
+            }
+        }
+        return {};
+    }
 
     static BlobSpec spec_of(const Blob& blob) {
         return {blob.name, blob.scope == Blob::Scope::global, blob.bytes.size()};
@@ -181,9 +226,10 @@ class PosixCheckpointer final : public Checkpointer {
                           [](const Blob& a, const BlobSpec& b) { return spec_of(a) == b; });
     }
 
-    SaveInput input_of(std::uint64_t step,
-                       std::span<const SaveTensor> tensors,
-                       const SaveExtras& extras) {
+    Result<SaveInput> input_of(std::uint64_t step,
+                               std::span<const SaveTensor> tensors,
+                               const SaveExtras& extras) {
+        MPITRAIN_TRY_VOID(check_device(tensors));
         if (!is_as_before(tensors, extras)) {
             contribution_ = std::make_shared<Contribution>(contribution_of(tensors, extras));
         }
@@ -192,7 +238,8 @@ class PosixCheckpointer final : public Checkpointer {
                         .tensors = {},
                         .blobs = {},
                         .attributes = extras.attributes,
-                        .time_left = extras.time_left};
+                        .time_left = extras.time_left,
+                        .on_device = flags_of(tensors)};
         for (const SaveTensor& tensor : tensors) {
             input.tensors.push_back(static_cast<const std::byte*>(tensor.data));
         }
@@ -231,6 +278,7 @@ class PosixCheckpointer final : public Checkpointer {
     StoreOptions options_;
     std::unique_ptr<Saver> saver_;
     std::shared_ptr<const Contribution> contribution_;  // of the last save
+    bool pinned_ = false;                               // the staging area, by the device
 };
 
 }  // namespace

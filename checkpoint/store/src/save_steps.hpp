@@ -63,6 +63,8 @@ class SaveSteps {
 
     // Rank 0: takes the lease and makes the place to write in. Idempotent.
     Result<void> open_commit(std::uint64_t step, const std::string& token);
+    // What there is to copy. What the device is still computing of it is waited for.
+    Result<Sources> sources_of(const SaveInput& input) const;
     // Writes this rank's shard out of its buffers, and reports it; nothing where it has none.
     Result<std::string> write_shard_of(const SaveInput& input, const std::string& token);
 
