@@ -10,7 +10,9 @@
 #include <optional>
 #include <random>
 
+#include "device_slab.hpp"
 #include "mpitrain/checkpoint/checkpointer.hpp"
+#include "mpitrain/checkpoint/cuda_memory.hpp"
 #include "mpitrain/checkpoint/mpi_peers.hpp"
 #include "parallel_hdf5.hpp"
 #include "plain_files.hpp"
@@ -55,6 +57,9 @@ class Bench {
         behind_models_.clear();
         single_models_.clear();
         few_model_.checkpoints.reset();
+        if (device_) {
+            device_->unpin(back_.bytes());
+        }
         peers_.reset();
         few_peers_.reset();
         MPI_Comm few = few_.comm();
@@ -116,6 +121,21 @@ class Bench {
                              const Team& team,
                              Layout layout = Layout::per_rank) const;
     Result<void> save(Model& model, std::span<std::byte> memory) const;
+    Result<void> open_device();
+    // Where what is saved is, and where what is loaded goes.
+    [[nodiscard]] std::span<std::byte> state() const {
+        return device_state_ ? device_state_->bytes() : state_.bytes();
+    }
+    [[nodiscard]] std::span<std::byte> back() const {
+        return device_back_ ? device_back_->bytes() : back_.bytes();
+    }
+    template <typename Tensors>
+    [[nodiscard]] Tensors where_it_is(Tensors tensors) const {
+        for (auto& tensor : tensors) {
+            tensor.on_device = device_ != nullptr;
+        }
+        return tensors;
+    }
     Result<void> round();
     std::vector<Case> writes();
     std::vector<Case> reads();
@@ -134,6 +154,9 @@ class Bench {
     Team few_;
     Slab state_;
     Slab back_;
+    std::unique_ptr<DeviceMemory> device_;  // these three: null where all is on the host
+    std::unique_ptr<DeviceSlab> device_state_;
+    std::unique_ptr<DeviceSlab> device_back_;
     std::unique_ptr<Peers> peers_;
     std::unique_ptr<Peers> few_peers_;
     std::map<std::size_t, Model> models_;
@@ -156,12 +179,26 @@ Result<Model> Bench::open_model(const std::string& name,
     model.directory = settings_.directory + "/" + name;
     // Removing old commits would be timed too.
     MPITRAIN_TRY(model.checkpoints,
-                 Checkpointer::open(
-                     {.directory = model.directory, .keep_last = 0, .layout = layout}, peers));
+                 Checkpointer::open({.directory = model.directory,
+                                     .keep_last = 0,
+                                     .layout = layout,
+                                     .device = device_.get()},
+                                    peers));
     return model;
 }
 
+Result<void> Bench::open_device() {
+    MPITRAIN_TRY(device_, open_cuda_memory());
+    MPITRAIN_TRY(device_state_, DeviceSlab::make(state_.bytes().size()));
+    MPITRAIN_TRY(device_back_, DeviceSlab::make(back_.bytes().size()));
+    MPITRAIN_TRY_VOID(device_->pin(back_.bytes()));
+    return device_state_->fill_from(state_.bytes());
+}
+
 Result<void> Bench::open() {
+    if (settings_.on_device) {
+        MPITRAIN_TRY_VOID(open_device());
+    }
     std::error_code failed;
     fs::create_directories(settings_.directory + "/plain", failed);
     if (failed) {
@@ -191,8 +228,9 @@ Result<void> Bench::open() {
 }
 
 Result<void> Bench::save(Model& model, std::span<std::byte> memory) const {
-    MPITRAIN_TRY([[maybe_unused]] const Commit commit,
-                 model.checkpoints->save(++model.step, to_save(model.tensors, memory)));
+    MPITRAIN_TRY(
+        [[maybe_unused]] const Commit commit,
+        model.checkpoints->save(++model.step, where_it_is(to_save(model.tensors, memory))));
     return {};
 }
 
@@ -230,7 +268,7 @@ std::vector<Case> Bench::writes() {
     for (auto& [count, model] : models_) {
         cases.push_back({{"save", count}, [this, &model = model]() -> Result<void> {
                              bytes_of_case_ = bytes_of(model.tensors);
-                             return save(model, state_.bytes());
+                             return save(model, state());
                          }});
         if (has_parallel_hdf5() && count <= 300) {
             cases.push_back(
@@ -244,7 +282,7 @@ std::vector<Case> Bench::writes() {
     for (auto& [count, model] : single_models_) {
         cases.push_back({{"save-single", count}, [this, &model = model]() -> Result<void> {
                              bytes_of_case_ = bytes_of(model.tensors);
-                             return save(model, state_.bytes());
+                             return save(model, state());
                          }});
     }
     return cases;
@@ -276,7 +314,7 @@ Result<void> Bench::load(const Model& saved,
     bytes_of_case_ = bytes_of(wanted);
     const std::string path = fmt::format("{}/step-{}", saved.directory, saved.step);
     MPITRAIN_TRY([[maybe_unused]] const Restored restored,
-                 loader.load(path, to_load(wanted, back_.bytes())));
+                 loader.load(path, where_it_is(to_load(wanted, back()))));
     return {};
 }
 
@@ -371,7 +409,7 @@ Result<void> Bench::compute_steps() {
 // it is written, and when it is durable.
 Result<void> Bench::background(std::size_t count) {
     Model& model = behind_models_.at(count);
-    const auto from = to_save(model.tensors, state_.bytes());
+    const auto from = where_it_is(to_save(model.tensors, state()));
     const auto copies = to_load(model.tensors, back_.bytes());
     // What one rank stands still for, and the slowest of them: no barrier after it, since by then
     // the writers are at work on the same cores.
@@ -379,9 +417,16 @@ Result<void> Bench::background(std::size_t count) {
     const double copying = seconds_now();
     for (std::size_t i = 0; i < from.size(); ++i) {
         const Block block = resolved_block(from[i].spec);
-        std::memcpy(copies[i].data,
-                    from[i].data,
-                    *element_count(block.extent) * size_bytes(from[i].spec.dtype));
+        const std::size_t size = *element_count(block.extent) * size_bytes(from[i].spec.dtype);
+        if (device_) {
+            MPITRAIN_TRY_VOID(device_->to_host({static_cast<std::byte*>(copies[i].data), size},
+                                               static_cast<const std::byte*>(from[i].data)));
+        } else {
+            std::memcpy(copies[i].data, from[i].data, size);
+        }
+    }
+    if (device_) {
+        MPITRAIN_TRY_VOID(device_->finish());
     }
     const double copied = seconds_now() - copying;
     const std::uint64_t bytes = bytes_of(model.tensors);
@@ -414,6 +459,9 @@ Result<void> Bench::background(std::size_t count) {
 
 // What came back is what `state_` holds, but for the few, whose shares are others'.
 Result<void> Bench::check_back(std::span<const TensorSpec> tensors) {
+    if (device_back_) {
+        MPITRAIN_TRY_VOID(device_back_->copy_to(back_.bytes()));
+    }
     const auto saved = to_save(tensors, state_.bytes());
     const auto loaded = to_load(tensors, back_.bytes());
     bool same = true;
@@ -423,6 +471,9 @@ Result<void> Bench::check_back(std::span<const TensorSpec> tensors) {
         same = same && std::memcmp(saved[i].data, loaded[i].data, size) == 0;
     }
     std::memset(back_.bytes().data(), 0, back_.bytes().size());
+    if (device_back_) {
+        MPITRAIN_TRY_VOID(device_back_->fill_from(back_.bytes()));
+    }
     return team_.all(same) ? Result<void>()
                            : Error(ErrorCode::data_loss, "what was loaded is not what was saved");
 }
@@ -455,7 +506,7 @@ Result<void> Bench::round() {
     if (is_of_few()) {
         few_model_.step = models_.at(1).step - 1;
         MPITRAIN_TRY_VOID(load(models_.at(1), few_model_.tensors, *few_model_.checkpoints));
-        MPITRAIN_TRY_VOID(save(few_model_, back_.bytes()));
+        MPITRAIN_TRY_VOID(save(few_model_, back()));
     }
     cases = reads();
     std::shuffle(cases.begin(), cases.end(), random);

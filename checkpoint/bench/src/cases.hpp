@@ -18,6 +18,7 @@ struct Settings {
     int rounds = 9;  // besides a first one that is dropped
     std::uint64_t seed = 1;
     std::vector<std::size_t> tensor_counts = {1, 300, 10'000};
+    bool on_device = false;  // what is saved and loaded is in the current GPU's memory
 };
 
 // What is measured, and on how many tensors.

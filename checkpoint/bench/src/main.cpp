@@ -14,7 +14,8 @@
 #include "mpitrain/base/number.hpp"
 #include "team.hpp"
 
-// mpitrain-bench-checkpoint --directory D --bytes N --rounds R --out FILE [--tensors 1,300,10000]:
+// mpitrain-bench-checkpoint --directory D --bytes N --rounds R --out FILE [--tensors 1,300,10000]
+// [--device cuda]:
 // one rank of `mpitrain bench checkpoint`. Rank 0 writes the samples to FILE as JSON.
 namespace mpitrain::checkpoint::bench {
 namespace {
@@ -56,6 +57,8 @@ Result<Arguments> read_arguments(std::span<char* const> words) {
         } else if (option == "--rounds") {
             MPITRAIN_TRY(const auto rounds, parse_integer(value, 1, 10'000));
             arguments.settings.rounds = static_cast<int>(rounds);
+        } else if (option == "--device") {
+            arguments.settings.on_device = value == "cuda";
         } else if (option == "--tensors") {
             MPITRAIN_TRY(arguments.settings.tensor_counts, read_counts(value));
         } else {

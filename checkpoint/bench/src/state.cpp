@@ -28,7 +28,7 @@ std::vector<Tensor> place(std::span<const TensorSpec> tensors, std::span<std::by
     std::size_t at = first_byte;
     for (const TensorSpec& tensor : tensors) {
         MPITRAIN_ASSERT(at + bytes_of(tensor) <= memory.size());
-        placed.push_back({tensor, static_cast<Pointer>(memory.data() + at)});
+        placed.push_back({tensor, static_cast<Pointer>(memory.data() + at), false});
         at += (bytes_of(tensor) + border - 1) / border * border;
     }
     return placed;

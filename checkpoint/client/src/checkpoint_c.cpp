@@ -8,11 +8,13 @@
 #include <nlohmann/json.hpp>
 
 #include "mpitrain/checkpoint/checkpointer.hpp"
+#include "mpitrain/checkpoint/cuda_memory.hpp"
 #include "mpitrain/checkpoint/mpi_peers.hpp"
 
 // The members' order is that of construction: the checkpointer uses the peers to its end.
 struct mpitrain_checkpointer {
     std::unique_ptr<mpitrain::checkpoint::Peers> peers;
+    std::unique_ptr<mpitrain::checkpoint::DeviceMemory> device;
     std::unique_ptr<mpitrain::checkpoint::Checkpointer> checkpoints;
 };
 
@@ -172,6 +174,10 @@ Result<Json> open(const char* text, mpitrain_checkpointer** out) {
     const Json json = Json::parse(text);
     auto self = std::make_unique<mpitrain_checkpointer>();
     MPITRAIN_TRY(Options options, read_options(json));
+    if (json.contains("cuda_device")) {
+        MPITRAIN_TRY(self->device, open_cuda_memory(json.at("cuda_device").get<int>()));
+        options.device = self->device.get();
+    }
     MPITRAIN_TRY(self->peers, make_peers(json.value("mpi", false)));
     MPITRAIN_TRY(self->checkpoints, Checkpointer::open(std::move(options), *self->peers));
     *out = self.release();
@@ -187,7 +193,7 @@ Result<Json> save(Checkpointer& checkpoints,
     std::vector<SaveTensor> from;
     for (const Json& tensor : what.at("tensors")) {
         MPITRAIN_TRY(TensorSpec spec, read_tensor(tensor));
-        from.push_back({std::move(spec), tensors[from.size()]});
+        from.push_back({std::move(spec), tensors[from.size()], tensor.value("device", false)});
     }
     SaveExtras extras{.attributes = read_attributes(what.value("attributes", Json::object())),
                       .blobs = {},
@@ -217,7 +223,7 @@ Result<Json> load(Checkpointer& checkpoints,
     std::vector<LoadTensor> into;
     for (const Json& tensor : tensors) {
         MPITRAIN_TRY(TensorSpec spec, read_tensor(tensor));
-        into.push_back({std::move(spec), targets[into.size()]});
+        into.push_back({std::move(spec), targets[into.size()], tensor.value("device", false)});
     }
     if (path != nullptr) {
         MPITRAIN_TRY(const Restored restored, checkpoints.load(path, into));

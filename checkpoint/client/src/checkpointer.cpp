@@ -73,6 +73,7 @@ class PosixCheckpointer final : public Checkpointer {
                    options.deadline,
                    options.hdf5_view,
                    options.layout,
+                   options.device,
                    options.async_bytes_per_second},
           local_directory_(std::move(options.local_directory)) {
         if (local_directory_.empty()) {
@@ -91,6 +92,9 @@ class PosixCheckpointer final : public Checkpointer {
     PosixCheckpointer& operator=(const PosixCheckpointer&) = delete;
     // A lease that cannot be given back is taken over from the dead process.
     ~PosixCheckpointer() override {
+        if (pinned_) {
+            options_.device->unpin(staging_.whole());
+        }
         constexpr std::chrono::milliseconds patience = std::chrono::minutes(1);
         if (saver_->settle(std::min(options_.deadline, patience))) {
             static_cast<void>(saver_->release());
@@ -99,6 +103,8 @@ class PosixCheckpointer final : public Checkpointer {
 
     // Each rank, for each may be on another machine; on a shared one, all but one find it there.
     Result<void> prepare() {
+        // Refused, copies to and from the device are slower and no less right.
+        pinned_ = options_.device != nullptr && options_.device->pin(staging_.whole());
         MPITRAIN_TRY_VOID(make_directories(*files_, options_.directory));
         return local_directory_.empty() ? Result<void>()
                                         : make_directories(*files_, local_directory_);
@@ -107,14 +113,16 @@ class PosixCheckpointer final : public Checkpointer {
     Result<Commit> save(std::uint64_t step,
                         std::span<const SaveTensor> tensors,
                         const SaveExtras& extras) override {
-        MPITRAIN_TRY(Committed committed, saver_->save(input_of(step, tensors, extras)));
+        MPITRAIN_TRY(const SaveInput input, input_of(step, tensors, extras));
+        MPITRAIN_TRY(Committed committed, saver_->save(input));
         return commit_of(std::move(committed));
     }
 
     Result<bool> save_async(std::uint64_t step,
                             std::span<const SaveTensor> tensors,
                             const SaveExtras& extras) override {
-        return saver_->start(input_of(step, tensors, extras));
+        MPITRAIN_TRY(const SaveInput input, input_of(step, tensors, extras));
+        return saver_->start(input);
     }
 
     std::optional<Result<Commit>> poll() override {
@@ -137,11 +145,12 @@ class PosixCheckpointer final : public Checkpointer {
 
     Result<std::optional<Restored>> load_latest(std::span<const LoadTensor> tensors) override {
         MPITRAIN_TRY_VOID(saver_->settle(options_.deadline));
+        MPITRAIN_TRY_VOID(check_device(tensors));
         const Wanted wanted(tensors);
         MPITRAIN_TRY(auto loaded,
                      tiered_ != nullptr
                          ? tiered_->load_newest(wanted.specs, wanted.targets)
-                         : load_newest(world_, options_, wanted.specs, wanted.targets));
+                         : load_newest(world_, options_, wanted.specs, targets_of(wanted)));
         if (!loaded) {
             return std::optional<Restored>();
         }
@@ -150,9 +159,10 @@ class PosixCheckpointer final : public Checkpointer {
 
     Result<Restored> load(const std::string& path, std::span<const LoadTensor> tensors) override {
         MPITRAIN_TRY_VOID(saver_->settle(options_.deadline));
+        MPITRAIN_TRY_VOID(check_device(tensors));
         const Wanted wanted(tensors);
         MPITRAIN_TRY(Loaded loaded,
-                     load_commit(world_, options_, path, wanted.specs, wanted.targets));
+                     load_commit(world_, options_, path, wanted.specs, targets_of(wanted)));
         return restored_from(std::move(loaded));
     }
 
@@ -163,10 +173,43 @@ class PosixCheckpointer final : public Checkpointer {
                 specs.push_back(tensor.spec);
                 targets.push_back(static_cast<std::byte*>(tensor.data));
             }
+            on_device = flags_of(tensors);
         }
         std::vector<TensorSpec> specs;
         std::vector<std::byte*> targets;
+        std::vector<std::uint8_t> on_device;
     };
+
+    [[nodiscard]] Targets targets_of(const Wanted& wanted) const {
+        return {.memory = wanted.targets,
+                .on_device = wanted.on_device,
+                .device = wanted.on_device.empty() ? nullptr : options_.device};
+    }
+
+    // Which of them are on the device; empty when none is.
+    template <typename Tensors>
+    static std::vector<std::uint8_t> flags_of(const Tensors& tensors) {
+        std::vector<std::uint8_t> flags;
+        for (std::size_t i = 0; i < tensors.size(); ++i) {
+            if (tensors[i].on_device) {
+                flags.resize(tensors.size());
+                flags[i] = 1;
+            }
+        }
+        return flags;
+    }
+
+    template <typename Tensors>
+    [[nodiscard]] Result<void> check_device(const Tensors& tensors) const {
+        for (const auto& tensor : tensors) {
+            if (tensor.on_device && options_.device == nullptr) {
+                return Error(ErrorCode::invalid_argument, "it is said to be on a device")
+                    .at(fmt::format("tensor '{}'", tensor.spec.name))
+                    .mend("open the checkpointer with that device");
+            }
+        }
+        return {};
+    }
 
     static BlobSpec spec_of(const Blob& blob) {
         return {blob.name, blob.scope == Blob::Scope::global, blob.bytes.size()};
@@ -201,9 +244,10 @@ class PosixCheckpointer final : public Checkpointer {
                           [](const Blob& a, const BlobSpec& b) { return spec_of(a) == b; });
     }
 
-    SaveInput input_of(std::uint64_t step,
-                       std::span<const SaveTensor> tensors,
-                       const SaveExtras& extras) {
+    Result<SaveInput> input_of(std::uint64_t step,
+                               std::span<const SaveTensor> tensors,
+                               const SaveExtras& extras) {
+        MPITRAIN_TRY_VOID(check_device(tensors));
         if (!is_as_before(tensors, extras)) {
             contribution_ = std::make_shared<Contribution>(contribution_of(tensors, extras));
         }
@@ -212,7 +256,8 @@ class PosixCheckpointer final : public Checkpointer {
                         .tensors = {},
                         .blobs = {},
                         .attributes = extras.attributes,
-                        .time_left = extras.time_left};
+                        .time_left = extras.time_left,
+                        .on_device = flags_of(tensors)};
         for (const SaveTensor& tensor : tensors) {
             input.tensors.push_back(static_cast<const std::byte*>(tensor.data));
         }
@@ -253,6 +298,7 @@ class PosixCheckpointer final : public Checkpointer {
     std::unique_ptr<Saver> saver_;
     TieredStore* tiered_ = nullptr;                     // the saver, where there are two levels
     std::shared_ptr<const Contribution> contribution_;  // of the last save
+    bool pinned_ = false;                               // the staging area, by the device
 };
 
 }  // namespace
@@ -267,6 +313,13 @@ const std::vector<std::byte>* Restored::blob(std::string_view name, std::optiona
 Result<std::unique_ptr<Checkpointer>> Checkpointer::open(Options options, Peers& peers) {
     if (options.directory.empty()) {
         return Error(ErrorCode::invalid_argument, "no checkpoint directory is given");
+    }
+    if (!options.local_directory.empty() &&
+        (options.layout == Layout::single || options.device != nullptr)) {
+        return Error(ErrorCode::unsupported,
+                     options.device != nullptr ? "with a local directory, a GPU's memory is not read"
+                                               : "with a local directory, each rank has its file")
+            .mend("leave the local directory out, or the other");
     }
     std::uint64_t attempt = 0;
     if (const std::string text = environment("MPITRAIN_ATTEMPT"); !text.empty()) {

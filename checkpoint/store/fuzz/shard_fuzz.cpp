@@ -110,7 +110,7 @@ class Commit {
         const std::array<std::byte*, 2> targets = {reinterpret_cast<std::byte*>(back.w.data()),
                                                    reinterpret_cast<std::byte*>(back.b.data())};
         const auto loaded =
-            load_commit(world, {.directory = "/run"}, "/run/step-1", specs(), targets);
+            load_commit(world, {.directory = "/run"}, "/run/step-1", specs(), {.memory = targets});
         MPITRAIN_ASSERT(!loaded || back == saved_values());
         MPITRAIN_ASSERT(loaded || !is_whole);
     }

@@ -50,9 +50,12 @@ Result<void> BackgroundSave::snapshot(const SaveInput& input) {
         return {};
     }
     MPITRAIN_TRY_VOID(steps_.lay_out());
-    MPITRAIN_TRY_VOID(snapshot_.reserve(prepared.share, prepared.id));
-    snapshot_.take(prepared.share, *prepared.image, {input.tensors, input.blobs});
-    return {};
+    if (prepared.share.ranges.empty()) {
+        return {};
+    }
+    MPITRAIN_TRY_VOID(snapshot_.reserve(prepared.share, prepared.id, steps_.options().device));
+    MPITRAIN_TRY(const Sources sources, steps_.sources_of(input));
+    return snapshot_.take(prepared.share, *prepared.image, sources);
 }
 
 Result<void> BackgroundSave::submit_writing() {

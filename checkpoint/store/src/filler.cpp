@@ -13,7 +13,10 @@ Filler::Filler(const Share& share, const ShardImage& image, const Sources& sourc
     sums_.reserve(static_cast<std::size_t>(share.size_bytes() / default_block_bytes + 1));
 }
 
-void Filler::fill(std::uint64_t at, std::span<std::byte> window, std::uint64_t in_file) {
+Result<void> Filler::fill(std::uint64_t at, std::span<std::byte> window, std::uint64_t in_file) {
+    if (sources_.device != nullptr) {
+        return fill_from_device(at, window, in_file);
+    }
     while (!window.empty()) {
         const std::uint64_t done = fill_blocks(at, window.first(std::min(in_file, window.size())));
         if (done > 0) {
@@ -23,7 +26,7 @@ void Filler::fill(std::uint64_t at, std::span<std::byte> window, std::uint64_t i
             continue;
         }
         const auto block = window.first(std::min<std::size_t>(default_block_bytes, window.size()));
-        assemble(at, block);
+        MPITRAIN_TRY_VOID(assemble(at, block));
         const auto summed = block.first(std::min<std::uint64_t>(in_file, block.size()));
         if (!summed.empty()) {
             sums_.push_back(crc32c(summed));
@@ -32,6 +35,19 @@ void Filler::fill(std::uint64_t at, std::span<std::byte> window, std::uint64_t i
         in_file -= summed.size();
         window = window.subspan(block.size());
     }
+    return {};
+}
+
+Result<void> Filler::fill_from_device(std::uint64_t at,
+                                      std::span<std::byte> window,
+                                      std::uint64_t in_file) {
+    MPITRAIN_TRY_VOID(assemble(at, window));
+    MPITRAIN_TRY_VOID(sources_.device->finish());
+    const auto summed = window.first(std::min<std::uint64_t>(in_file, window.size()));
+    const std::size_t first = sums_.size();
+    sums_.resize(first + (summed.size() + default_block_bytes - 1) / default_block_bytes);
+    crc32c_of_blocks(summed, default_block_bytes, std::span(sums_).subspan(first));
+    return {};
 }
 
 std::size_t Filler::piece_at(std::uint64_t at) {
@@ -59,7 +75,7 @@ std::uint64_t Filler::fill_blocks(std::uint64_t at, std::span<std::byte> window)
     return count;
 }
 
-void Filler::assemble(std::uint64_t at, std::span<std::byte> window) {
+Result<void> Filler::assemble(std::uint64_t at, std::span<std::byte> window) {
     while (!window.empty()) {
         const std::size_t index = piece_at(at);
         std::uint64_t count = window.size();
@@ -67,7 +83,11 @@ void Filler::assemble(std::uint64_t at, std::span<std::byte> window) {
             const Placed& piece = share_.pieces[index];
             count = std::min(count, piece.end() - at);
             const auto from = bytes_of(piece, image_, sources_).subspan(at - piece.at, count);
-            std::memcpy(window.data(), from.data(), from.size());
+            if (is_on_device(piece, sources_)) {
+                MPITRAIN_TRY_VOID(sources_.device->to_host(window.first(from.size()), from.data()));
+            } else {
+                std::memcpy(window.data(), from.data(), from.size());
+            }
         } else {
             if (index < share_.pieces.size()) {
                 count = std::min(count, share_.pieces[index].at - at);
@@ -77,6 +97,7 @@ void Filler::assemble(std::uint64_t at, std::span<std::byte> window) {
         at += count;
         window = window.subspan(count);
     }
+    return {};
 }
 
 }  // namespace mpitrain::checkpoint

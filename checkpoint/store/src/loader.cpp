@@ -20,7 +20,7 @@ using Json = nlohmann::json;
 
 struct Wanted {
     std::span<const TensorSpec> specs;
-    std::span<std::byte* const> targets;
+    const Targets& targets;
 };
 
 // Whether an older commit may be better: what this error says is about the stored bytes.
@@ -137,7 +137,7 @@ class Loading {
         for (std::vector<std::byte>& blob : blobs) {
             targets.push_back(blob.data());
         }
-        MPITRAIN_TRY_VOID(reader.read(plan_read_blobs(manifest), targets));
+        MPITRAIN_TRY_VOID(reader.read(plan_read_blobs(manifest), {.memory = targets}));
         return blobs;
     }
 
@@ -185,7 +185,7 @@ class Loading {
 Result<std::optional<Loaded>> load_newest(Surroundings& surroundings,
                                           const StoreOptions& options,
                                           std::span<const TensorSpec> wanted,
-                                          std::span<std::byte* const> targets) {
+                                          const Targets& targets) {
     Loading loading(surroundings, options, {wanted, targets});
     MPITRAIN_TRY(const auto paths, loading.candidates());
     std::vector<std::string> skipped;
@@ -215,7 +215,7 @@ Result<Loaded> load_commit(Surroundings& surroundings,
                            const StoreOptions& options,
                            const std::string& path,
                            std::span<const TensorSpec> wanted,
-                           std::span<std::byte* const> targets) {
+                           const Targets& targets) {
     return Loading(surroundings, options, {wanted, targets}).load(path);
 }
 

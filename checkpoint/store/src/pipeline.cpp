@@ -30,7 +30,9 @@ void Pipeline::work(int which, std::size_t items, const Stage& stage, Progress& 
         const std::lock_guard lock(progress.mutex);
         if (!result) {
             progress.stopped = true;
-            progress.outcome[at] = std::move(result);
+            if (progress.outcome[at]) {  // the first error counts
+                progress.outcome[at] = std::move(result);
+            }
         } else if (which == 0) {
             progress.second_turn[buffer] = item + 1;
         } else {
@@ -40,9 +42,12 @@ void Pipeline::work(int which, std::size_t items, const Stage& stage, Progress& 
     }
 }
 
-Result<void> Pipeline::run(std::size_t items, const Stage& first, const Stage& second) {
+Result<void> Pipeline::run(std::size_t items,
+                           const Stage& first,
+                           const Stage& second,
+                           const std::function<Result<void>()>& prepare) {
     if (items == 0) {
-        return {};
+        return prepare ? prepare() : Result<void>();
     }
     Progress progress;
     for (std::size_t buffer = 0; buffer < Staging::buffer_count; ++buffer) {
@@ -63,6 +68,12 @@ Result<void> Pipeline::run(std::size_t items, const Stage& first, const Stage& s
                 .at(refused.what())
                 .mend("raise the limit on processes (ulimit -u)");
         }
+    }
+    if (Result<void> prepared = prepare ? prepare() : Result<void>(); !prepared) {
+        const std::lock_guard lock(progress.mutex);
+        progress.stopped = true;
+        progress.outcome[1] = std::move(prepared);
+        progress.changed.notify_all();
     }
     work(1, items, second, progress);
     for (std::thread& other : others) {

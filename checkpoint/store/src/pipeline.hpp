@@ -25,8 +25,12 @@ class Pipeline {
 
     explicit Pipeline(const Staging& staging) : staging_(staging) {}
 
-    // The caller's thread is one of `second`'s.
-    Result<void> run(std::size_t items, const Stage& first, const Stage& second);
+    // The caller's thread is one of `second`'s, and before its first item calls `prepare`, while
+    // the first stage is at work already.
+    Result<void> run(std::size_t items,
+                     const Stage& first,
+                     const Stage& second,
+                     const std::function<Result<void>()>& prepare = {});
 
   private:
     // A stage's next item, and what each buffer waits for.

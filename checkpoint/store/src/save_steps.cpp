@@ -143,6 +143,16 @@ Result<void> SaveSteps::lay_out() {
     return {};
 }
 
+Result<Sources> SaveSteps::sources_of(const SaveInput& input) const {
+    Sources sources{.tensors = input.tensors, .blobs = input.blobs};
+    if (!input.on_device.empty()) {
+        sources.on_device = input.on_device;
+        sources.device = options_.device;
+        MPITRAIN_TRY_VOID(sources.device->await_training());
+    }
+    return sources;
+}
+
 Result<std::string> SaveSteps::write_shard_of(const SaveInput& input, const std::string& token) {
     if (prepared_->shard == nullptr) {
         return std::string();
@@ -152,12 +162,10 @@ Result<std::string> SaveSteps::write_shard_of(const SaveInput& input, const std:
         return std::string();
     }
     const std::string path = shard_path(input.step, token);
-    MPITRAIN_TRY(const WrittenShare written,
-                 write_share(opener(path),
-                             prepared_->share,
-                             *prepared_->image,
-                             {input.tensors, input.blobs},
-                             world_.staging));
+    MPITRAIN_TRY(const Sources sources, sources_of(input));
+    MPITRAIN_TRY(
+        const WrittenShare written,
+        write_share(opener(path), prepared_->share, *prepared_->image, sources, world_.staging));
     return report(written, path);
 }
 

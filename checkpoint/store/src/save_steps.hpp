@@ -71,6 +71,8 @@ class SaveSteps {
     [[nodiscard]] std::string place_of(std::uint64_t step, const std::string& token) const {
         return temporary(step, token);
     }
+    // What there is to copy. What the device is still computing of it is waited for.
+    Result<Sources> sources_of(const SaveInput& input) const;
     // Writes this rank's shard out of its buffers, and reports it; nothing where it has none.
     Result<std::string> write_shard_of(const SaveInput& input, const std::string& token);
 

@@ -101,7 +101,21 @@ void ShardReader::verify(std::size_t shard,
     }
 }
 
-Result<void> ShardReader::run(const ReadPlan& plan, const OnBad& on_bad, const OnPart& on_part) {
+Result<void> Targets::put(std::size_t target,
+                          std::uint64_t offset,
+                          std::span<const std::byte> bytes) const {
+    std::byte* to = memory[target] + offset;
+    if (!on_device.empty() && on_device[target] != 0) {
+        return device->from_host(to, bytes);
+    }
+    std::memcpy(to, bytes.data(), bytes.size());
+    return {};
+}
+
+Result<void> ShardReader::run(const ReadPlan& plan,
+                              const OnBad& on_bad,
+                              const OnPart& on_part,
+                              const OnRequest& on_request) {
     for (const ReadRequest& request : plan.requests) {
         MPITRAIN_TRY_VOID(open(request.shard));
         bytes_read_ += request.size_bytes;
@@ -122,12 +136,12 @@ Result<void> ShardReader::run(const ReadPlan& plan, const OnBad& on_bad, const O
             verify(request.shard, request.offset + at, part, on_bad);
             MPITRAIN_TRY_VOID(on_part(request, at, part));
         }
-        return {};
+        return on_request();
     };
     return Pipeline(staging_).run(plan.requests.size(), {2, fetch_stage}, {1, use_stage});
 }
 
-Result<void> ShardReader::read(const ReadPlan& plan, std::span<std::byte* const> targets) {
+Result<void> ShardReader::read(const ReadPlan& plan, const Targets& targets) {
     std::optional<Error> bad;
     const auto keep_first = [&](std::size_t shard, std::uint64_t offset) {
         if (!bad) {
@@ -152,10 +166,9 @@ Result<void> ShardReader::read(const ReadPlan& plan, std::span<std::byte* const>
             const std::uint64_t from = std::max(copy.request_offset, begin);
             const std::uint64_t to = std::min(copy.request_offset + copy.size_bytes, end);
             if (from < to) {
-                std::memcpy(
-                    targets[copy.target] + copy.target_offset + (from - copy.request_offset),
-                    bytes.data() + (from - begin),
-                    to - from);
+                MPITRAIN_TRY_VOID(targets.put(copy.target,
+                                              copy.target_offset + (from - copy.request_offset),
+                                              bytes.subspan(from - begin, to - from)));
             }
         }
         while (next < last &&
@@ -164,13 +177,19 @@ Result<void> ShardReader::read(const ReadPlan& plan, std::span<std::byte* const>
         }
         return {};
     };
-    return run(plan, keep_first, copy_out);
+    return run(plan, keep_first, copy_out, [&targets] {
+        return targets.device == nullptr ? Result<void>() : targets.device->finish();
+    });
 }
 
 Result<void> ShardReader::check(const ReadPlan& plan, const OnBad& on_bad) {
-    return run(plan, on_bad, [](const ReadRequest&, std::uint64_t, std::span<const std::byte>) {
-        return Result<void>();
-    });
+    return run(
+        plan,
+        on_bad,
+        [](const ReadRequest&, std::uint64_t, std::span<const std::byte>) {
+            return Result<void>();
+        },
+        [] { return Result<void>(); });
 }
 
 }  // namespace mpitrain::checkpoint

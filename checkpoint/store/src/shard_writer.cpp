@@ -127,25 +127,24 @@ Result<WrittenShare> write_share(const OpenFile& open,
     Filler filler(share, image, sources);
     const auto fill = [&](std::size_t item, std::span<std::byte> buffer) -> Result<void> {
         const Window& window = windows[item];
-        filler.fill(window.at, buffer.first(window.size_bytes), bytes_in_file(window, image));
-        return {};
+        return filler.fill(
+            window.at, buffer.first(window.size_bytes), bytes_in_file(window, image));
     };
-    // Opened by who comes first, while the first windows are still being filled.
+    // Opened while the first windows are being filled.
     WrittenShare written;
     std::mutex opening;
-    const auto write = [&](std::size_t item, std::span<std::byte> buffer) -> Result<void> {
-        {
-            const std::lock_guard lock(opening);
-            if (!written.file) {
-                MPITRAIN_TRY(written.file, open());
-            }
+    const auto open_once = [&]() -> Result<void> {
+        const std::lock_guard lock(opening);
+        if (!written.file) {
+            MPITRAIN_TRY(written.file, open());
         }
+        return {};
+    };
+    const auto write = [&](std::size_t item, std::span<std::byte> buffer) -> Result<void> {
+        MPITRAIN_TRY_VOID(open_once());
         return written.file->write(windows[item].offset, buffer.first(windows[item].size_bytes));
     };
-    MPITRAIN_TRY_VOID(Pipeline(staging).run(windows.size(), {1, fill}, {2, write}));
-    if (!written.file) {
-        MPITRAIN_TRY(written.file, open());  // a share of nothing
-    }
+    MPITRAIN_TRY_VOID(Pipeline(staging).run(windows.size(), {1, fill}, {2, write}, open_once));
     written.sums = std::move(filler.sums());
     return written;
 }

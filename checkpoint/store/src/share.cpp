@@ -126,6 +126,11 @@ void place_sums(std::span<const FileRange> ranges,
     }
 }
 
+bool is_on_device(const Placed& piece, const Sources& sources) {
+    return piece.from == Placed::From::tensor && !sources.on_device.empty() &&
+           sources.on_device[piece.source] != 0;
+}
+
 std::span<const std::byte> bytes_of(const Placed& piece,
                                     const ShardImage& image,
                                     const Sources& sources) {

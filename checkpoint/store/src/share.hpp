@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "mpitrain/checkpoint/container.hpp"
+#include "mpitrain/checkpoint/device_memory.hpp"
 #include "mpitrain/checkpoint/save_plan.hpp"
 
 namespace mpitrain::checkpoint {
@@ -14,6 +15,9 @@ namespace mpitrain::checkpoint {
 struct Sources {
     std::span<const std::byte* const> tensors;
     std::span<const std::byte* const> blobs;
+    // Beside the tensors: 1 where one is in the memory of `device`. Empty: none is.
+    std::span<const std::uint8_t> on_device{};
+    DeviceMemory* device = nullptr;
 };
 
 // A stretch of a file that begins on a block's border, and ends on one or, padded to whole pages,
@@ -58,7 +62,10 @@ void place_sums(std::span<const FileRange> ranges,
                 std::span<const std::uint32_t> sums,
                 std::vector<std::uint32_t>& all);
 
-// The bytes of a piece.
+// Whether a piece is in a device's memory, where only that can read it.
+bool is_on_device(const Placed& piece, const Sources& sources);
+
+// The bytes of a piece, wherever they are.
 std::span<const std::byte> bytes_of(const Placed& piece,
                                     const ShardImage& image,
                                     const Sources& sources);

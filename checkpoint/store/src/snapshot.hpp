@@ -25,17 +25,22 @@ class Snapshot {
 
     // Makes room for a share of this layout and touches it. Nothing to do when the layout is that
     // of before; `layout_id` tells. Errors: resource_exhausted.
-    Result<void> reserve(const Share& share, std::string_view layout_id);
-    // Copies everything to its place: the time the training loses. After reserve().
-    void take(const Share& share, const ShardImage& image, const Sources& sources);
+    // With a device, the memory is page-locked for it, which must outlive the snapshot then.
+    Result<void> reserve(const Share& share, std::string_view layout_id, DeviceMemory* device);
+    // Copies everything to its place: the time the training loses. After reserve(). Errors: the
+    // device's.
+    Result<void> take(const Share& share, const ShardImage& image, const Sources& sources);
     // The share.
     [[nodiscard]] std::span<std::byte> bytes() const { return {memory_, used_bytes_}; }
 
   private:
+    void release();
+
     std::byte* memory_ = nullptr;
     std::size_t mapped_bytes_ = 0;
     std::size_t used_bytes_ = 0;
     std::string layout_id_;
+    DeviceMemory* pinned_by_ = nullptr;
 };
 
 }  // namespace mpitrain::checkpoint

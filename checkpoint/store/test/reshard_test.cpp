@@ -141,7 +141,7 @@ void expect_loads(fake::Disk& disk, Sharding sharding, int ranks) {
         const TensorSpec spec{"w", DType::uint32, {row_count, column_count}, block};
         auto* target = reinterpret_cast<std::byte*>(back.data());
         const auto loaded =
-            load_newest(around, options(), std::span(&spec, 1), std::span(&target, 1));
+            load_newest(around, options(), std::span(&spec, 1), {.memory = std::span(&target, 1)});
         ASSERT_TRUE(loaded) << loaded.error().text();
         ASSERT_TRUE(*loaded);
         EXPECT_TRUE((*loaded)->warnings.empty());

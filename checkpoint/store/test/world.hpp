@@ -325,8 +325,10 @@ class World {
     std::string load_one(int rank) {
         Surroundings around = surroundings(rank);
         State back(rank, size_);
-        const auto loaded = load_newest(
-            around, options_, back.contribution().tensors, State::pointers<std::byte>(back));
+        const auto loaded = load_newest(around,
+                                        options_,
+                                        back.contribution().tensors,
+                                        {.memory = State::pointers<std::byte>(back)});
         if (!loaded) {
             return std::string(to_string(loaded.error().code()));
         }

@@ -86,7 +86,7 @@ Result<void> read_part(ShardReader& reader,
     const TensorSpec wanted{tensor.name, tensor.dtype, tensor.shape, part};
     MPITRAIN_TRY(const ReadPlan plan, plan_read(manifest, std::span(&wanted, 1)));
     std::byte* const target = bytes.data();
-    return reader.read(plan, std::span(&target, 1));
+    return reader.read(plan, {.memory = std::span(&target, 1)});
 }
 
 }  // namespace mpitrain::checkpoint::tool

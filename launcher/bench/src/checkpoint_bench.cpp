@@ -28,6 +28,7 @@ struct Wanted {
     int rounds = 0;
     std::vector<int> ranks;
     std::string tensors;
+    std::string device;
 };
 
 Result<std::vector<int>> read_ranks(const std::string& text) {
@@ -52,6 +53,12 @@ Result<Wanted> read_wanted(const cli::Invocation& invocation) {
     const bool quick = invocation.is_on("quick");
     wanted.directory = value("directory", ".");
     wanted.tensors = value("tensors", "1,300,10000");
+    wanted.device = value("device", "cpu");
+    if (wanted.device != "cpu" && wanted.device != "cuda") {
+        return Error(ErrorCode::invalid_argument, fmt::format("unknown device '{}'", wanted.device))
+            .at("--device")
+            .mend("it is cpu or cuda");
+    }
     auto bytes = Bytes::parse(value("size", quick ? "128MiB" : "1GiB"));
     if (!bytes) {
         return std::move(bytes).error().at("--size");
@@ -84,6 +91,8 @@ Result<CheckpointRun> run_on(int ranks,
                                                 std::to_string(wanted.rounds),
                                                 "--tensors",
                                                 wanted.tensors,
+                                                "--device",
+                                                wanted.device,
                                                 "--out",
                                                 samples},
                                                ranks,
@@ -158,6 +167,10 @@ constexpr settings::Option options[] = {
      .value = "N,N",
      .summary = "into how many tensors the state is cut",
      .fallback = "1,300,10000"},
+    {.name = "device",
+     .value = "NAME",
+     .summary = "where the state is: cpu, or cuda for the current GPU's memory",
+     .fallback = "cpu"},
     {.name = "rounds",
      .value = "N",
      .summary = "how often each case is measured, after a first time",

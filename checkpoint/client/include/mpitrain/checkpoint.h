@@ -7,7 +7,8 @@
  * they are in C++.
  *
  * A tensor is {"name", "dtype", "shape"} and, where a rank holds but a part, {"offset", "extent"};
- * its bytes, row-major and without gaps, are at the pointer of the same place in the list. Names
+ * its bytes, row-major and without gaps, are at the pointer of the same place in the list; with
+ * "device" true in the memory of the GPU that the option "cuda_device" numbers. Names
  * and dtypes are those of docs/formats/checkpoint.md. */
 #ifndef MPITRAIN_CHECKPOINT_H
 #define MPITRAIN_CHECKPOINT_H

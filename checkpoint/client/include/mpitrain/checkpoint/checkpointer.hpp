@@ -12,6 +12,7 @@
 
 #include "mpitrain/base/result.hpp"
 #include "mpitrain/checkpoint/attribute.hpp"
+#include "mpitrain/checkpoint/device_memory.hpp"
 #include "mpitrain/checkpoint/peers.hpp"
 #include "mpitrain/checkpoint/save_plan.hpp"
 #include "mpitrain/checkpoint/tensor.hpp"
@@ -34,12 +35,14 @@ namespace mpitrain::checkpoint {
 struct SaveTensor {
     TensorSpec spec;
     const void* data = nullptr;
+    bool on_device = false;  // in the memory of Options::device
 };
 
 // Where to put a tensor, or a block of it: any block, whatever the blocks it was saved in.
 struct LoadTensor {
     TensorSpec spec;
     void* data = nullptr;
+    bool on_device = false;  // in the memory of Options::device
 };
 
 // Opaque bytes, such as a random generator's state or a position in the data.
@@ -105,6 +108,9 @@ struct Options {
     std::chrono::milliseconds deadline = std::chrono::minutes(10);
     // Layout::single: all ranks write one file, checkpoint.h5, with the tensors as its datasets.
     Layout layout = Layout::per_rank;
+    // Where tensors that are said to be on a device are; see cuda_memory.hpp. Must outlive the
+    // checkpointer.
+    DeviceMemory* device = nullptr;
     // checkpoint.h5, by which HDF5 tools see whole tensors; left out beyond 64 shards or 4096
     // blocks.
     bool hdf5_view = true;
@@ -181,11 +187,11 @@ constexpr DType dtype_of();
 // A whole tensor, the same on every rank that names it.
 template <typename T>
 SaveTensor save_from(std::string name, std::vector<std::uint64_t> shape, const T* data) {
-    return {TensorSpec{std::move(name), dtype_of<T>(), std::move(shape), Block{}}, data};
+    return {TensorSpec{std::move(name), dtype_of<T>(), std::move(shape), Block{}}, data, false};
 }
 template <typename T>
 LoadTensor load_into(std::string name, std::vector<std::uint64_t> shape, T* data) {
-    return {TensorSpec{std::move(name), dtype_of<T>(), std::move(shape), Block{}}, data};
+    return {TensorSpec{std::move(name), dtype_of<T>(), std::move(shape), Block{}}, data, false};
 }
 
 // This rank's block of a sharded tensor.
@@ -194,11 +200,15 @@ SaveTensor save_from(std::string name,
                      std::vector<std::uint64_t> shape,
                      Block block,
                      const T* data) {
-    return {TensorSpec{std::move(name), dtype_of<T>(), std::move(shape), std::move(block)}, data};
+    return {TensorSpec{std::move(name), dtype_of<T>(), std::move(shape), std::move(block)},
+            data,
+            false};
 }
 template <typename T>
 LoadTensor load_into(std::string name, std::vector<std::uint64_t> shape, Block block, T* data) {
-    return {TensorSpec{std::move(name), dtype_of<T>(), std::move(shape), std::move(block)}, data};
+    return {TensorSpec{std::move(name), dtype_of<T>(), std::move(shape), std::move(block)},
+            data,
+            false};
 }
 
 template <>

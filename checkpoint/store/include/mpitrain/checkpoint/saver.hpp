@@ -24,6 +24,8 @@ struct SaveInput {
     Attributes attributes;  // rank 0's are kept
     // Until what is going on must have ended: a save that is known to take longer is not begun.
     std::optional<std::chrono::milliseconds> time_left{};
+    // Beside the tensors: 1 where one is in StoreOptions::device's memory. Empty: none is.
+    std::vector<std::uint8_t> on_device{};
 };
 
 struct Committed {

@@ -7,12 +7,26 @@
 #include <string>
 #include <vector>
 
+#include "mpitrain/checkpoint/device_memory.hpp"
 #include "mpitrain/checkpoint/manifest.hpp"
 #include "mpitrain/checkpoint/read_plan.hpp"
 #include "mpitrain/checkpoint/staging.hpp"
 #include "mpitrain/seam/file_system.hpp"
 
 namespace mpitrain::checkpoint {
+
+// Where copies go, in the order of what was wanted.
+struct Targets {
+    std::span<std::byte* const> memory;
+    // Beside them: 1 where one is in the memory of `device`. Empty: none is.
+    std::span<const std::uint8_t> on_device{};
+    DeviceMemory* device = nullptr;
+
+    // Errors: the device's.
+    [[nodiscard]] Result<void> put(std::size_t target,
+                                   std::uint64_t offset,
+                                   std::span<const std::byte> bytes) const;
+};
 
 // Reads parts of one commit's shards and checks every byte it reads. Errors: data_loss (a file that
 // is missing, of another length, or whose bytes do not match), io, permission_denied.
@@ -25,7 +39,7 @@ class ShardReader {
         : files_(files), directory_(std::move(directory)), manifest_(manifest), staging_(staging) {}
 
     // Reads all requests and puts their copies into `targets`.
-    Result<void> read(const ReadPlan& plan, std::span<std::byte* const> targets);
+    Result<void> read(const ReadPlan& plan, const Targets& targets);
 
     // Reads all requests and reports each block of a wrong checksum by its offset in the file; goes
     // on after one. Other errors end it.
@@ -43,7 +57,13 @@ class ShardReader {
     using OnPart = std::function<Result<void>(
         const ReadRequest& request, std::uint64_t begin, std::span<const std::byte> bytes)>;
 
-    Result<void> run(const ReadPlan& plan, const OnBad& on_bad, const OnPart& on_part);
+    // Called when all parts of a request have been told, before its buffer is used again.
+    using OnRequest = std::function<Result<void>()>;
+
+    Result<void> run(const ReadPlan& plan,
+                     const OnBad& on_bad,
+                     const OnPart& on_part,
+                     const OnRequest& on_request);
     Result<void> open(std::size_t shard);
     // In the thread that verifies, before the first of a shard's bytes.
     Result<void> read_table(std::size_t shard);

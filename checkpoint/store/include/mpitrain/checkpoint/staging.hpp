@@ -16,6 +16,9 @@ class Staging {
     static constexpr std::size_t buffer_count = 4;
 
     Staging();
+    [[nodiscard]] std::span<std::byte> whole() const {
+        return {memory_.get(), buffer_count * buffer_bytes};
+    }
     [[nodiscard]] std::span<std::byte> buffer(std::size_t index) const {
         return {memory_.get() + index * buffer_bytes, buffer_bytes};
     }

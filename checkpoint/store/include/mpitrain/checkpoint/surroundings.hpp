@@ -5,6 +5,7 @@
 #include <string>
 
 #include "mpitrain/checkpoint/container.hpp"
+#include "mpitrain/checkpoint/device_memory.hpp"
 #include "mpitrain/checkpoint/lease.hpp"
 #include "mpitrain/checkpoint/peers.hpp"
 #include "mpitrain/checkpoint/retention.hpp"
@@ -33,6 +34,7 @@ struct StoreOptions {
     std::chrono::milliseconds deadline = std::chrono::minutes(10);
     bool hdf5_view = true;
     Layout layout = Layout::per_rank;
+    DeviceMemory* device = nullptr;  // what is said to be on a device is there; outlives the saver
     std::uint64_t background_bytes_per_second = 0;  // of a save behind the training; 0: no limit
 };
 
