@@ -60,9 +60,6 @@ class SaveSteps {
     // Any rank: makes sure that the place to write in is there.
     Result<void> make_place(std::uint64_t step, const std::string& token);
     [[nodiscard]] std::string shard_path(std::uint64_t step, const std::string& token) const;
-    [[nodiscard]] std::string place_of(std::uint64_t step, const std::string& token) const {
-        return temporary(step, token);
-    }
     // Writes this rank's shard out of its buffers, and reports it; nothing where it has none.
     Result<std::string> write_shard_of(const SaveInput& input, const std::string& token);
 
@@ -75,6 +72,14 @@ class SaveSteps {
                                const std::string& token,
                                const std::vector<std::string>& reports,
                                View view);
+    // For commits that come from elsewhere: the disk, and the place to write in, by name and made.
+    [[nodiscard]] FileSystem& disk() { return world_.files; }
+    [[nodiscard]] std::string place_of(std::uint64_t step, const std::string& token) const {
+        return temporary(step, token);
+    }
+    Result<void> make_place_of(std::uint64_t step, const std::string& token) {
+        return make_place(step, token);
+    }
     // Rank 0: takes the lease, and nothing more. Idempotent.
     Result<void> take_lease() { return is_first() ? lease_.acquire() : Result<void>(); }
     // Rank 0: makes the commit of shards that lie in their place, by a manifest and view made
