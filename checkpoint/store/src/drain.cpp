@@ -84,8 +84,8 @@ Result<std::string> Drain::copy_now(const Drainable& commit,
         MPITRAIN_TRY_VOID(shared_.open_commit(commit.step, commit.token));
     }
     for (const std::size_t shard : shards) {
-        MPITRAIN_TRY_VOID(shared_.make_place(commit.step, commit.token));
-        MPITRAIN_TRY_VOID(copy_shard(shared_.files(),
+        MPITRAIN_TRY_VOID(shared_.make_place_of(commit.step, commit.token));
+        MPITRAIN_TRY_VOID(copy_shard(shared_.disk(),
                                      commit.place,
                                      shared_.place_of(commit.step, commit.token),
                                      commit.manifest.shards[shard],

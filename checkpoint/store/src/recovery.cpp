@@ -39,7 +39,7 @@ Result<std::string> describe_newest(FileSystem& files, const std::string& direct
 
 Result<std::optional<SharedCommit>> newest_shared(SaveSteps& shared) {
     const StoreOptions& options = shared.options();
-    const auto mine = shared.is_first() ? describe_newest(shared.files(), options.directory)
+    const auto mine = shared.is_first() ? describe_newest(shared.disk(), options.directory)
                                         : Result<std::string>(std::string());
     MPITRAIN_TRY(const Agreement told,
                  agree(shared.peers(), mine, options.deadline, "looking for the last commit"));
@@ -117,7 +117,7 @@ class Recovery {
             if (!nodes_.is_first_of_node(peers_.rank())) {
                 return encode(std::vector<LocalCommit>());
             }
-            MPITRAIN_TRY(const auto commits, list_local_commits(shared_.files(), root_));
+            MPITRAIN_TRY(const auto commits, list_local_commits(shared_.disk(), root_));
             return encode(commits);
         }();
         MPITRAIN_TRY(const auto texts, tell(mine, "looking at the nodes' directories"));
@@ -194,7 +194,7 @@ class Recovery {
     Result<bool> share_contents(const Recoverable& commit, int holder) {
         std::string word;
         if (peers_.rank() == holder) {
-            const auto contents = read_contents(shared_.files(), place_of(commit));
+            const auto contents = read_contents(shared_.disk(), place_of(commit));
             word = contents && seal_of(contents->manifest) == commit.seal ? pack(*contents) : "";
         }
         MPITRAIN_TRY(const auto words, tell(word, "reading a node's manifest"));
@@ -238,8 +238,8 @@ class Recovery {
 
     bool copy(const Recoverable& commit, std::size_t shard) {
         const std::atomic<bool> hurry = true;
-        return shared_.make_place(commit.step, token_) &&
-               copy_shard(shared_.files(),
+        return shared_.make_place_of(commit.step, token_) &&
+               copy_shard(shared_.disk(),
                           place_of(commit),
                           shared_.place_of(commit.step, token_),
                           manifest_.shards[shard],

@@ -46,7 +46,6 @@ class SaveSteps {
 
     [[nodiscard]] bool is_first() const { return world_.peers.rank() == 0; }
     [[nodiscard]] Peers& peers() { return world_.peers; }
-    [[nodiscard]] FileSystem& files() { return world_.files; }
     [[nodiscard]] const StoreOptions& options() const { return options_; }
     [[nodiscard]] std::string fresh_token() { return world_.fresh_token(); }
     [[nodiscard]] std::string path_of(std::uint64_t step) const;
@@ -68,9 +67,6 @@ class SaveSteps {
     // Any rank: makes sure that the place to write in is there.
     Result<void> make_place(std::uint64_t step, const std::string& token);
     [[nodiscard]] std::string shard_path(std::uint64_t step, const std::string& token) const;
-    [[nodiscard]] std::string place_of(std::uint64_t step, const std::string& token) const {
-        return temporary(step, token);
-    }
     // What there is to copy. What the device is still computing of it is waited for.
     Result<Sources> sources_of(const SaveInput& input) const;
     // Writes this rank's shard out of its buffers, and reports it; nothing where it has none.
@@ -98,6 +94,14 @@ class SaveSteps {
                                const std::string& token,
                                const std::vector<std::string>& reports,
                                View view);
+    // For commits that come from elsewhere: the disk, and the place to write in, by name and made.
+    [[nodiscard]] FileSystem& disk() { return world_.files; }
+    [[nodiscard]] std::string place_of(std::uint64_t step, const std::string& token) const {
+        return temporary(step, token);
+    }
+    Result<void> make_place_of(std::uint64_t step, const std::string& token) {
+        return make_place(step, token);
+    }
     // Rank 0: takes the lease, and nothing more. Idempotent.
     Result<void> take_lease() { return is_first() ? lease_.acquire() : Result<void>(); }
     // Rank 0: makes the commit of shards that lie in their place, by a manifest and view made

@@ -18,6 +18,7 @@
 #include "partner_copy.hpp"
 #include "recovery.hpp"
 #include "shard_report.hpp"
+#include "view_of_plan.hpp"
 
 namespace mpitrain::checkpoint {
 namespace {
@@ -272,9 +273,12 @@ Result<Contents> NodesAndShared::compose(const SaveInput& input,
     manifest.attempt = world_.self.attempt;
     manifest.attributes = input.attributes;
     Contents contents;
-    SaveSteps::View view = local_->start_view(input, local.token);
-    if (view.valid()) {
-        MPITRAIN_TRY(const std::vector<std::byte> bytes, view.get());
+    if (options_.hdf5_view && deserves_view(plan)) {
+        Attributes attributes = input.attributes;
+        attributes["mpt.schema"] = std::string(manifest_schema);
+        attributes["mpt.step"] = static_cast<std::int64_t>(input.step);
+        MPITRAIN_TRY(const std::vector<std::byte> bytes,
+                     world_.container.view(view_of(plan, local.token), attributes));
         contents.view.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
         manifest.view = ViewFile{bytes.size(), crc32c(bytes)};
     }
@@ -285,7 +289,7 @@ Result<Contents> NodesAndShared::compose(const SaveInput& input,
 // Every rank: its shard in the node's directory, durably; then what all of them make.
 Result<void> NodesAndShared::write(const SaveInput& input, Local& local) {
     const auto written = [&]() -> Result<std::string> {
-        MPITRAIN_TRY_VOID(local_->make_place(local.step, local.token));
+        MPITRAIN_TRY_VOID(local_->make_place_of(local.step, local.token));
         return local_->write_shard_of(input, local.token);
     }();
     MPITRAIN_TRY(const auto reports, tell(written, "waiting for all shards"));
@@ -473,7 +477,7 @@ Result<std::optional<Loaded>> NodesAndShared::load_newest(std::span<const Tensor
     auto loaded = [&]() -> Result<std::optional<Loaded>> {
         if (opened) {
             MPITRAIN_TRY(const auto near, local_path_of_newest());
-            auto got = near ? load_commit(world_, options_, *near, wanted, targets)
+            auto got = near ? load_commit(world_, options_, *near, wanted, Targets{.memory = targets})
                             : Result<Loaded>(Error(ErrorCode::not_found, "not on the nodes"));
             if (got) {
                 got->path = shared_.path_of(got->manifest.step);
@@ -484,7 +488,7 @@ Result<std::optional<Loaded>> NodesAndShared::load_newest(std::span<const Tensor
                 warnings.push_back("the nodes' copy: " + got.error().text());
             }
         }
-        return checkpoint::load_newest(world_, options_, wanted, targets);
+        return checkpoint::load_newest(world_, options_, wanted, Targets{.memory = targets});
     }();
     if (loaded && *loaded) {
         (*loaded)->warnings.insert((*loaded)->warnings.begin(), warnings.begin(), warnings.end());
