@@ -18,7 +18,7 @@ constexpr double height = 300;
 constexpr double left = 64;
 constexpr double bottom = 40;
 constexpr double top = 12;
-constexpr double right = 16;
+constexpr double right = 28;
 constexpr std::array colours = {
     "#0b6e99", "#c2410c", "#4d7c0f", "#7e22ce", "#be123c", "#0f766e", "#a16207", "#475569"};
 
@@ -59,12 +59,23 @@ std::string duration_text(double seconds) {
     return fmt::format("{:.3g} d", seconds / 86400);
 }
 
+// The next of 1, 2, 5, 10, … that is at least this.
+double round_up(double value) {
+    const double power = std::pow(10, std::floor(std::log10(std::max(value, 1.0))));
+    for (const double step : {1.0, 2.0, 5.0}) {
+        if (step * power >= value) {
+            return step * power;
+        }
+    }
+    return 10 * power;
+}
+
 struct Axis {
     double low = 0;
     double high = 1;
     bool logarithmic = false;
     std::function<std::string(double)> text = [](double value) {
-        return fmt::format("{:.4g}", value);
+        return value > 10 ? fmt::format("{:.0f}", value) : fmt::format("{:.2g}", value);
     };
 
     [[nodiscard]] double part(double value) const {
@@ -194,6 +205,7 @@ std::string time_plot(const std::vector<Report>& reports,
         across.high = std::max(across.high, report.result.span_s);
         curves.push_back(std::move(curve));
     }
+    up.high = round_up(up.high);
     return plot(title, across, up, curves);
 }
 
@@ -231,47 +243,47 @@ std::string summary_table(const std::vector<Report>& reports) {
     return html + "</table>\n";
 }
 
-// Who waited: by size, and the accounts whose jobs waited longest in sum.
-std::string wait_tables(const Report& report) {
-    struct Waits {
+// Who was delayed, preempted time included: by size, and the accounts whose jobs were the most.
+std::string delay_tables(const Report& report) {
+    struct Delays {
         double sum = 0, longest = 0;
         std::size_t jobs = 0;
-        void add(double wait) {
-            sum += wait;
-            longest = std::max(longest, wait);
+        void add(double delay) {
+            sum += delay;
+            longest = std::max(longest, delay);
             ++jobs;
         }
     };
-    std::map<int, Waits> sizes;  // by the largest size of the group
-    std::map<std::string, Waits> accounts;
+    std::map<int, Delays> sizes;  // by the largest size of the group
+    std::map<std::string, Delays> accounts;
     for (const JobOutcome& job : report.result.jobs) {
         const int group = job.gpus <= 1 ? 1 : job.gpus <= 4 ? 4 : job.gpus <= 8 ? 8 : 1 << 20;
-        sizes[group].add(job.wait_s());
-        accounts[job.account].add(job.wait_s());
+        sizes[group].add(job.delay_s());
+        accounts[job.account].add(job.delay_s());
     }
-    std::string html = "<table>" + row({"size", "jobs", "mean wait", "longest wait"}, "th");
-    for (const auto& [size, waits] : sizes) {
+    std::string html = "<table>" + row({"size", "jobs", "mean delay", "longest delay"}, "th");
+    for (const auto& [size, delays] : sizes) {
         html += row({size == 1   ? "1 GPU"
                      : size == 4 ? "2 to 4"
                      : size == 8 ? "5 to 8"
                                  : "more than 8",
-                     fmt::format("{}", waits.jobs),
-                     duration_text(waits.sum / static_cast<double>(waits.jobs)),
-                     duration_text(waits.longest)},
+                     fmt::format("{}", delays.jobs),
+                     duration_text(delays.sum / static_cast<double>(delays.jobs)),
+                     duration_text(delays.longest)},
                     "td");
     }
     html += "</table>\n";
-    std::vector<std::pair<std::string, Waits>> most(accounts.begin(), accounts.end());
+    std::vector<std::pair<std::string, Delays>> most(accounts.begin(), accounts.end());
     std::stable_sort(most.begin(), most.end(), [](const auto& a, const auto& b) {
         return a.second.sum > b.second.sum;
     });
     most.resize(std::min<std::size_t>(most.size(), 10));
-    html += "<table>" + row({"account", "jobs", "mean wait", "longest wait"}, "th");
-    for (const auto& [name, waits] : most) {
+    html += "<table>" + row({"account", "jobs", "mean delay", "longest delay"}, "th");
+    for (const auto& [name, delays] : most) {
         html += row({name.empty() ? "(none)" : name,
-                     fmt::format("{}", waits.jobs),
-                     duration_text(waits.sum / static_cast<double>(waits.jobs)),
-                     duration_text(waits.longest)},
+                     fmt::format("{}", delays.jobs),
+                     duration_text(delays.sum / static_cast<double>(delays.jobs)),
+                     duration_text(delays.longest)},
                     "td");
     }
     html += "</table>\n";
@@ -294,7 +306,7 @@ constexpr std::string_view style =
     ".legend span::before{content:\"\";display:inline-block;width:1em;height:.25em;"
     "margin-right:.4em;vertical-align:middle;background:var(--c)}"
     "table{border-collapse:collapse;margin:1rem 0;font-variant-numeric:tabular-nums}"
-    "td,th{padding:.2rem .7rem;text-align:right;border-bottom:1px solid #e5e7eb}"
+    "td,th{padding:.2rem .7rem;text-align:right;white-space:nowrap;border-bottom:1px solid #e5e7eb}"
     "td:first-child,th:first-child{text-align:left}th{font-weight:600;font-size:.85em}";
 
 }  // namespace
@@ -315,8 +327,8 @@ std::string to_html(const std::vector<Report>& reports, std::string_view title) 
         return static_cast<double>(moment.pending);
     });
     for (const Report& report : reports) {
-        html += fmt::format("<h2>Who waited: {}</h2>\n", escaped(report.policy));
-        html += wait_tables(report);
+        html += fmt::format("<h2>Who was delayed: {}</h2>\n", escaped(report.policy));
+        html += delay_tables(report);
     }
     return html + "</body></html>\n";
 }

@@ -119,6 +119,24 @@ TEST(Simulate, RunsJobsAfterOthers) {
     EXPECT_EQ(result->jobs[1].started_s, 3600);
 }
 
+// With half of what it wants it runs at half the pace, and is stopped once to grow.
+TEST(Simulate, ElasticGangsRunLongerOnLess) {
+    Trace trace;
+    trace.jobs.push_back(traced(1, seconds(0), 8, hours(2)));
+    trace.jobs.push_back(traced(2, seconds(0), 16, hours(3)));
+    trace.jobs[1].gpus_min = 8;
+    SimOptions options;
+    options.preemption_cost = minutes(6);
+    const auto result =
+        simulate(uniform_cluster({.nodes = 2}), trace, *make_policy("default"), options);
+    ASSERT_TRUE(result);
+    ASSERT_EQ(result->jobs.size(), 2U);
+    EXPECT_EQ(result->checker_violations, 0);
+    EXPECT_EQ(result->jobs[1].preemptions, 1);
+    // Two hours at half the pace, then two hours and the cost of stopping at full.
+    EXPECT_NEAR(result->jobs[1].ended_s, 4 * 3600 + 6 * 60, 1);
+}
+
 TEST(Simulate, StopsWhenTheTimeIsUp) {
     Trace trace;
     trace.jobs.push_back(traced(1, seconds(0), 8, hours(1)));
