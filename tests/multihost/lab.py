@@ -39,13 +39,13 @@ class Lab:
         # The hosts share this machine's few cores, which none of them can know.
         return self.sandbox.environment(OMPI_MCA_mpi_yield_when_idle=1, **more)
 
-    def options(self, where, *more):
+    def options(self, where, *more, heartbeat=HEARTBEAT):
         return ["--host", where, "--device", "cpu", "--ssh-arg=-F", f"--ssh-arg={self.hosts.ssh_config}",
-                "--heartbeat", f"{HEARTBEAT}s", *more]
+                "--heartbeat", f"{heartbeat}s", *more]
 
-    def run(self, where, options, command, on="h1", environment=None):
+    def run(self, where, options, command, on="h1", environment=None, heartbeat=HEARTBEAT):
         """`mpitrain run --host WHERE` on the host `on`."""
-        return self.sandbox.run(self.options(where, *options), command, environment or self.environment(),
+        return self.sandbox.run(self.options(where, *options, heartbeat=heartbeat), command, environment or self.environment(),
                                 before=self.hosts.inside(on, []))
 
     def program(self, name):

@@ -232,6 +232,18 @@ def container_bridge(lab):
     expect("10.77.0.0/24" in run.stderr(), run.stderr())
 
 
+def char_lm(lab):
+    """The example's loss on three hosts of two ranks is that of six ranks on one, bit for bit."""
+    def loss(where, *options):
+        run = lab.run(where, ["-n", 6, "--no-tag", *options], [lab.sandbox.build / "bin/char-lm", "--steps", 60])
+        expect(run.wait(100) == 0, run.stderr())
+        return re.findall(r"0x[0-9a-f.]+p[+-]\d+", run.stdout())[-1]
+
+    three, one = loss(ALL), loss("localhost", "--oversubscribe")
+    print(f"loss {three} on three hosts, {one} on one")
+    expect(three == one, "other bits")
+
+
 def ipv6_only(lab):
     """A host that has no IPv4 address takes part."""
     run = lab.run("h1:1,h2:1", ["-n", 2], lab.steps("--steps", 20))
@@ -251,6 +263,7 @@ def stop(lab):
 BRIDGE = "ip link add docker0 type bridge; ip addr add 172.17.0.1/16 dev docker0; ip link set docker0 up"
 TESTS = {
     "SameBits": (same_bits, {}),
+    "CharLm": (char_lm, {}),
     "Environment": (environment, {}),
     "BadInput": (bad_input, {}),
     "ManyLines": (many_lines, {"count": 2}),

