@@ -80,7 +80,7 @@ PURE_C_CALLS = set(
     expf fmodf logf sqrtf tanhf ldexpf roundf llroundf lroundf
     isalnum isalpha isdigit isspace tolower toupper __errno_location __libc_single_threaded
     _GLOBAL_OFFSET_TABLE_ _Unwind_Resume gmtime_r timegm
-    __cpu_model __cpu_indicator_init""".split()
+    __cpu_features2 __cpu_model __cpu_indicator_init""".split()
 )
 PURE_PREFIXES = ("__asan_", "__ubsan_", "__tsan_", "__sanitizer_", "__sancov_", "__gcov_", "__llvm_", "__start___sanc",
                  "__stop___sanc", "__cxa_", "__gxx_", "__stack_chk_", "__popcount", "__builtin_", "__once_", "__tls_get",

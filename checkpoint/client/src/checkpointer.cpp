@@ -317,8 +317,9 @@ Result<std::unique_ptr<Checkpointer>> Checkpointer::open(Options options, Peers&
     if (!options.local_directory.empty() &&
         (options.layout == Layout::single || options.device != nullptr)) {
         return Error(ErrorCode::unsupported,
-                     options.device != nullptr ? "with a local directory, a GPU's memory is not read"
-                                               : "with a local directory, each rank has its file")
+                     options.device != nullptr
+                         ? "with a local directory, a GPU's memory is not read"
+                         : "with a local directory, each rank has its file")
             .mend("leave the local directory out, or the other");
     }
     std::uint64_t attempt = 0;

@@ -477,8 +477,9 @@ Result<std::optional<Loaded>> NodesAndShared::load_newest(std::span<const Tensor
     auto loaded = [&]() -> Result<std::optional<Loaded>> {
         if (opened) {
             MPITRAIN_TRY(const auto near, local_path_of_newest());
-            auto got = near ? load_commit(world_, options_, *near, wanted, Targets{.memory = targets})
-                            : Result<Loaded>(Error(ErrorCode::not_found, "not on the nodes"));
+            auto got =
+                near ? load_commit(world_, options_, *near, wanted, Targets{.memory = targets})
+                     : Result<Loaded>(Error(ErrorCode::not_found, "not on the nodes"));
             if (got) {
                 got->path = shared_.path_of(got->manifest.step);
                 return std::optional(*std::move(got));

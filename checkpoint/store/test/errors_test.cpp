@@ -35,7 +35,7 @@ class Errors : public testing::Test {
         for (auto& bytes : memory) {
             targets.push_back(bytes.data());
         }
-        return load_newest(around, options, wanted, targets);
+        return load_newest(around, options, wanted, {.memory = targets});
     }
     static void expect_says(const Error& error,
                             ErrorCode code,

@@ -4,7 +4,7 @@ _mpitrain() {
     local flags='' verbs='' i
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W 'run plan topo ckpt bench sim doctor config completion help --help --version' -- "$cur"))
+        COMPREPLY=($(compgen -W 'run submit job plan topo ckpt bench sim doctor config completion help --help --version' -- "$cur"))
         return
     fi
     case $prev in
@@ -30,6 +30,7 @@ _mpitrain() {
         --resume) COMPREPLY=($(compgen -d -- "$cur")); return ;;
         --time-limit) return ;;
         --stop-grace) return ;;
+        --max-requeues) return ;;
         --hang-timeout) return ;;
         --heartbeat) return ;;
         --spares) return ;;
@@ -52,21 +53,25 @@ _mpitrain() {
         --sbatch-arg) return ;;
         --output) COMPREPLY=($(compgen -W 'table json quiet' -- "$cur")); return ;;
         --color) COMPREPLY=($(compgen -W 'auto always never' -- "$cur")); return ;;
+        --on) COMPREPLY=($(compgen -W 'local slurm k8s' -- "$cur")); return ;;
+        --timeout) return ;;
         --input) COMPREPLY=($(compgen -f -- "$cur")); return ;;
         --synthetic) return ;;
         --svg) COMPREPLY=($(compgen -f -- "$cur")); return ;;
     esac
     case ${COMP_WORDS[1]} in
-        run) flags='--file --ranks -n --min-ranks --max-ranks --nodes --ranks-per-node --device --gpus-per-rank --gpu-type --gpu-visibility --cpus-per-rank --mem-per-rank --oversubscribe --host --hostfile --engine --placement --topology-level --max-restarts --checkpoint-dir --resume --time-limit --stop-grace --hang-timeout --heartbeat --spares --max-node-failures --log-dir --show --no-tag --pty --stdin --env --workdir --events --result --name --priority --queue --after --mpirun-arg --ssh-arg --remote-prefix --srun-arg --sbatch-arg --output --color --help -h --version'; verbs='' ;;
-        plan) flags='--file --ranks -n --min-ranks --max-ranks --nodes --ranks-per-node --device --gpus-per-rank --gpu-type --gpu-visibility --cpus-per-rank --mem-per-rank --oversubscribe --host --hostfile --engine --placement --topology-level --max-restarts --checkpoint-dir --resume --time-limit --stop-grace --hang-timeout --heartbeat --spares --max-node-failures --log-dir --show --no-tag --pty --stdin --env --workdir --events --result --name --priority --queue --after --mpirun-arg --ssh-arg --remote-prefix --srun-arg --sbatch-arg --output --color --help -h --version'; verbs='' ;;
+        run) flags='--file --ranks -n --min-ranks --max-ranks --nodes --ranks-per-node --device --gpus-per-rank --gpu-type --gpu-visibility --cpus-per-rank --mem-per-rank --oversubscribe --host --hostfile --engine --placement --topology-level --max-restarts --checkpoint-dir --resume --time-limit --stop-grace --max-requeues --hang-timeout --heartbeat --spares --max-node-failures --log-dir --show --no-tag --pty --stdin --env --workdir --events --result --name --priority --queue --after --mpirun-arg --ssh-arg --remote-prefix --srun-arg --sbatch-arg --output --color --help -h --version'; verbs='' ;;
+        submit) flags='--on --file --ranks -n --min-ranks --max-ranks --nodes --ranks-per-node --device --gpus-per-rank --gpu-type --gpu-visibility --cpus-per-rank --mem-per-rank --oversubscribe --host --hostfile --engine --placement --topology-level --max-restarts --checkpoint-dir --resume --time-limit --stop-grace --max-requeues --hang-timeout --heartbeat --spares --max-node-failures --log-dir --show --no-tag --pty --stdin --env --workdir --events --result --name --priority --queue --after --mpirun-arg --ssh-arg --remote-prefix --srun-arg --sbatch-arg --output --color --help -h --version'; verbs='' ;;
+        job) flags='--all --follow -f --timeout --output --color --help -h --version'; verbs='list show explain logs wait cancel hold release requeue' ;;
+        plan) flags='--on --file --ranks -n --min-ranks --max-ranks --nodes --ranks-per-node --device --gpus-per-rank --gpu-type --gpu-visibility --cpus-per-rank --mem-per-rank --oversubscribe --host --hostfile --engine --placement --topology-level --max-restarts --checkpoint-dir --resume --time-limit --stop-grace --max-requeues --hang-timeout --heartbeat --spares --max-node-failures --log-dir --show --no-tag --pty --stdin --env --workdir --events --result --name --priority --queue --after --mpirun-arg --ssh-arg --remote-prefix --srun-arg --sbatch-arg --output --color --help -h --version'; verbs='' ;;
         topo) flags='--input --synthetic --device --for-launch --oversubscribe --svg --output --color --help -h --version'; verbs='' ;;
-        ckpt) flags='--output --color --help -h --version'; verbs='list show verify diff prune export' ;;
+        ckpt) flags='--output --color --help -h --version'; verbs='list show verify diff prune export import' ;;
         bench) flags='--output --color --help -h --version'; verbs='launch allreduce reduce broadcast reduce_scatter allgather all_to_all overlap preflight checkpoint schedule' ;;
         sim) flags='--output --color --help -h --version'; verbs='' ;;
         doctor) flags='--output --color --help -h --version'; verbs='' ;;
-        config) flags='--origin --file --ranks -n --min-ranks --max-ranks --nodes --ranks-per-node --device --gpus-per-rank --gpu-type --gpu-visibility --cpus-per-rank --mem-per-rank --oversubscribe --host --hostfile --engine --placement --topology-level --max-restarts --checkpoint-dir --resume --time-limit --stop-grace --hang-timeout --heartbeat --spares --max-node-failures --log-dir --show --no-tag --pty --stdin --env --workdir --events --result --name --priority --queue --after --mpirun-arg --ssh-arg --remote-prefix --srun-arg --sbatch-arg --output --color --help -h --version'; verbs='show' ;;
+        config) flags='--origin --file --ranks -n --min-ranks --max-ranks --nodes --ranks-per-node --device --gpus-per-rank --gpu-type --gpu-visibility --cpus-per-rank --mem-per-rank --oversubscribe --host --hostfile --engine --placement --topology-level --max-restarts --checkpoint-dir --resume --time-limit --stop-grace --max-requeues --hang-timeout --heartbeat --spares --max-node-failures --log-dir --show --no-tag --pty --stdin --env --workdir --events --result --name --priority --queue --after --mpirun-arg --ssh-arg --remote-prefix --srun-arg --sbatch-arg --output --color --help -h --version'; verbs='show' ;;
         completion) flags='--output --color --help -h --version'; verbs='bash zsh fish' ;;
-        help) COMPREPLY=($(compgen -W 'run plan topo ckpt bench sim doctor config completion help' -- "$cur")); return ;;
+        help) COMPREPLY=($(compgen -W 'run submit job plan topo ckpt bench sim doctor config completion help' -- "$cur")); return ;;
     esac
     if [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W "$flags" -- "$cur"))

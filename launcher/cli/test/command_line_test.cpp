@@ -24,8 +24,8 @@ TEST(CommandLine, RefusesBadCallsInOneLineThatNamesTheMend) {
               "mpitrain: error: unknown command 'frobnicate' (see mpitrain --help)\n"},
              {{"--verison"},
               "mpitrain: error: unknown option '--verison' (did you mean --version?)\n"},
-             {{"submit", "x"},
-              "mpitrain: error: 'submit' is not in this build (this version runs jobs on one "
+             {{"node", "list"},
+              "mpitrain: error: 'node' is not in this build (this version runs jobs on one "
               "machine: see "
               "mpitrain run)\n"},
          }) {

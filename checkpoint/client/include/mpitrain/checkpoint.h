@@ -57,7 +57,8 @@ int mpitrain_checkpointer_load(mpitrain_checkpointer* self,
                                char** answer);
 
 /* Ends MPI, if it was this library that began it: the last call of a program that ends well, after
- * all checkpointers are closed. Collective. Without it mpirun takes the program's end for a failure.
+ * all checkpointers are closed. Collective. Without it mpirun takes the program's end for a
+ * failure.
  */
 void mpitrain_checkpoint_end(void);
 

@@ -12,7 +12,7 @@ extern "C" {
 
 void mpitrain_progress(
     uint64_t step, uint64_t total, const char* const* names, const double* values, int count);
-int mpitrain_should_stop(uint64_t step); /* 1 or 0 */
+int mpitrain_should_stop(uint64_t step);  /* 1 or 0 */
 int64_t mpitrain_stop_time_left_ms(void); /* -1: no stop, or no deadline */
 void mpitrain_checkpoint_started(void);
 void mpitrain_checkpoint_committed(uint64_t step);
