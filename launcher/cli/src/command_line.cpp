@@ -34,7 +34,8 @@ constexpr std::string_view later_commands[] = {"node"};
 Error unknown_command(std::span<const Command> commands, std::string_view word) {
     if (std::ranges::find(later_commands, word) != std::end(later_commands)) {
         return Error(ErrorCode::invalid_argument, fmt::format("'{}' is not in this build", word))
-            .mend("this version runs jobs on one machine: see mpitrain run");
+            .mend(
+                "it needs a scheduler of our own: see mpitrain run and mpitrain submit --on slurm");
     }
     std::vector<std::string_view> names = {"help"};
     for (const Command& command : commands) {

@@ -25,9 +25,8 @@ TEST(CommandLine, RefusesBadCallsInOneLineThatNamesTheMend) {
              {{"--verison"},
               "mpitrain: error: unknown option '--verison' (did you mean --version?)\n"},
              {{"node", "list"},
-              "mpitrain: error: 'node' is not in this build (this version runs jobs on one "
-              "machine: see "
-              "mpitrain run)\n"},
+              "mpitrain: error: 'node' is not in this build (it needs a scheduler of our own: see "
+              "mpitrain run and mpitrain submit --on slurm)\n"},
          }) {
         const Outcome outcome = run_mpitrain(bad.words);
         EXPECT_EQ(outcome.exit_code, 2) << bad.err;
