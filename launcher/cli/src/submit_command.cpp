@@ -1,11 +1,10 @@
-#include <unistd.h>
-
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 
 #include "commands.hpp"
+#include "mpitrain/cli/beside_us.hpp"
 #include "mpitrain/slurm/batch_script.hpp"
 #include "read_job.hpp"
 #include "slurm_client.hpp"
@@ -48,13 +47,21 @@ std::vector<std::string> run_words(const Invocation& invocation) {
     return words;
 }
 
-Result<std::string> own_path() {
-    std::array<char, 4096> buffer{};
-    const ssize_t length = readlink("/proc/self/exe", buffer.data(), buffer.size());
-    if (length <= 0) {
-        return system_error(errno, "read", "/proc/self/exe");
+// This version runs on one node of a cluster: better said now than after the job has waited.
+Result<void> keep_to_one_node(JobSpec& spec) {
+    if (!spec.host.empty() || !spec.hostfile.empty()) {
+        return Error(ErrorCode::invalid_argument, "Slurm chooses the machines")
+            .at(spec.host.empty() ? "--hostfile" : "--host")
+            .mend("leave it out, or give --sbatch-arg=--nodelist=NAME");
     }
-    return std::string(buffer.data(), static_cast<std::size_t>(length));
+    const int ranks = total_ranks(spec).value_or(1);
+    if (spec.nodes.value_or(1) > 1 || ranks > spec.ranks_per_node.value_or(ranks)) {
+        return Error(ErrorCode::unsatisfiable, "inside of Slurm this version runs on one node")
+            .at(spec.nodes.value_or(1) > 1 ? "--nodes" : "--ranks-per-node")
+            .mend("ask for as many ranks as a node has room for");
+    }
+    spec.nodes = 1;
+    return {};
 }
 
 int submit(Invocation& invocation) {
@@ -85,7 +92,8 @@ int submit(Invocation& invocation) {
 
 Result<slurm::BatchScript> slurm_script(const Invocation& invocation) {
     MPITRAIN_TRY(JobRequest job, read_job_to_submit(invocation));
-    MPITRAIN_TRY(const std::string program, own_path());
+    MPITRAIN_TRY_VOID(keep_to_one_node(job.spec));
+    MPITRAIN_TRY(const std::string program, find_program_beside_us("mpitrain"));
     const bool asks = job.spec.device == Device::automatic && job.spec.gpu_type.empty();
     bool has_gpus = false;
     if (asks) {

@@ -113,6 +113,8 @@ TEST_F(JobCommands, WhatCanNeverBeMetIsExitCode3) {
              {"plan", "--host", "elsewhere.example.org:4", "true"},
              {"plan", "--host", "localhost:2", "-n", "3", "true"},
              {"plan", "--nodes", "2", "-n", "2", "true"},
+             {"plan", "--on", "slurm", "--nodes", "2", "-n", "2", "true"},
+             {"submit", "--on", "slurm", "--ranks-per-node", "2", "-n", "3", "true"},
              {"run", "-n", "100000", "true"},
          }) {
         const Outcome outcome = run(words);
@@ -120,6 +122,16 @@ TEST_F(JobCommands, WhatCanNeverBeMetIsExitCode3) {
         EXPECT_THAT(outcome.err, HasSubstr("("));
         EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
     }
+}
+
+TEST_F(JobCommands, PlanOnSlurmIsTheScriptOfOneNode) {
+    const Outcome plan = run({"plan", "--on", "slurm", "--device", "cpu", "-n", "2", "./x", "a b"});
+    EXPECT_EQ(plan.exit_code, 0) << plan.err;
+    EXPECT_THAT(plan.out, HasSubstr("\n#SBATCH --nodes=1\n#SBATCH --ntasks=2\n"));
+    EXPECT_THAT(plan.out, HasSubstr("/mpitrain run --device cpu -n 2 -- ./x 'a b'\n"));
+    const Outcome refused = run({"submit", "--on", "slurm", "--host", "a:2", "-n", "2", "true"});
+    EXPECT_EQ(refused.exit_code, 2);
+    EXPECT_THAT(refused.err, HasSubstr("Slurm chooses the machines"));
 }
 
 TEST_F(JobCommands, AMissingProgramIsExitCode127AndStartsNothing) {
